@@ -1,0 +1,10 @@
+//! The agent of Allmende: the protocol it speaks, the resources it knows, and the engine that brings them about.
+//!
+//! The controller uses the types of [`protocol`] and the specifications in [`resources`]; everything else runs only on
+//! hosts. Nothing here starts a thread or a program before it is asked to.
+
+pub mod protocol;
+pub mod resources;
+
+/// Where the agent lives on a host. `authorized_keys` names this path in its forced command.
+pub const AGENT_PATH: &str = "/usr/local/lib/allmende/allmende-agent";
