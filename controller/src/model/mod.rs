@@ -1,0 +1,17 @@
+//! Plain types: what the words of Allmende mean. No input, no output.
+
+mod host;
+mod job;
+mod name;
+mod organisation;
+mod person;
+mod secret;
+mod service;
+
+pub use host::{Host, HostKey, MonthlyCost};
+pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
+pub use name::{InvalidName, Name, ServiceRef, instance_name};
+pub use organisation::{Contact, InvalidContact, Organisation, Sector};
+pub use person::Actor;
+pub use secret::Secret;
+pub use service::{Applied, Parameters, Service};
