@@ -1,0 +1,349 @@
+//! From a bound template to the resources that are wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use allmende_agent::protocol::Handler;
+use allmende_agent::resources::ResourceSpec;
+use minijinja::Value;
+use serde::Deserialize;
+
+use super::bindings::Bindings;
+use super::error::{CatalogueError, Problem};
+use super::render::{Renderer, Variables};
+use super::template::{ResourceEntry, Text};
+use super::{ServiceTemplate, bindings};
+
+/// What a service wants from its host, archives and certificates not yet obtained.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// In order.
+    pub resources: Vec<WantedResource>,
+    /// In order.
+    pub handlers: Vec<Handler>,
+    /// Where people find the service.
+    pub url: Option<String>,
+    /// The first account: its name, and the parameter that holds its password.
+    pub login: Option<(String, String)>,
+}
+
+/// One resource that is wanted.
+#[derive(Debug, Clone)]
+pub struct WantedResource {
+    /// Unique in its section.
+    pub id: String,
+    /// Its heading in the plan.
+    pub group: Option<Text>,
+    /// Handlers to run when it changed.
+    pub notify: Vec<String>,
+    /// What it is.
+    pub spec: WantedSpec,
+}
+
+/// What a resource is: ready for the agent, or for the controller to complete.
+#[derive(Debug, Clone)]
+pub enum WantedSpec {
+    /// Ready for the agent.
+    Ready(ResourceSpec),
+    /// An archive that the controller has to obtain.
+    Archive(WantedArchive),
+    /// A certificate that the controller has to issue.
+    Certificate(WantedCertificate),
+}
+
+/// An archive to obtain and to unpack on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedArchive {
+    /// The directory on the host that holds the unpacked tree.
+    pub path: String,
+    /// A file on the controller, or an https URL.
+    pub source: String,
+    /// What the archive's SHA-256 must be; an empty text stands for "not known".
+    #[serde(default)]
+    pub sha256: String,
+    /// Where an https source publishes its SHA-256.
+    #[serde(default)]
+    pub checksum_url: String,
+    /// Leading path components to drop.
+    #[serde(default)]
+    pub strip: usize,
+    /// Owner of what is unpacked.
+    #[serde(default = "root")]
+    pub owner: String,
+    /// Group of what is unpacked.
+    #[serde(default = "root")]
+    pub group: String,
+}
+
+/// A certificate of the controller's own authority.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedCertificate {
+    /// The domains it is for.
+    pub names: Vec<String>,
+    /// Where the certificate and its chain go.
+    pub certificate: String,
+    /// Where the key goes; mode 0640.
+    pub key: String,
+    /// Owner of the key.
+    #[serde(default = "root")]
+    pub owner: String,
+    /// Group of the key.
+    #[serde(default = "root")]
+    pub group: String,
+}
+
+fn root() -> String {
+    "root".to_owned()
+}
+
+/// Checks the requirements and renders the desired state.
+///
+/// # Errors
+/// [`CatalogueError::Requirement`], or [`CatalogueError::Template`] where the template itself is wrong.
+pub fn desired(
+    renderer: &Renderer,
+    template: &ServiceTemplate,
+    bindings: &Bindings,
+) -> Result<Wanted, CatalogueError> {
+    let broken = |problem| CatalogueError::Template {
+        template: template.manifest.name.clone(),
+        problem,
+    };
+    let variables = &bindings.variables;
+    for (number, requirement) in template.manifest.requirements.iter().enumerate() {
+        let place = |problem: Problem| {
+            broken(
+                problem
+                    .inside(format!("number {}", number + 1))
+                    .inside("requirements"),
+            )
+        };
+        if !renderer
+            .expression(&requirement.that, variables)
+            .map_err(place)?
+            .is_true()
+        {
+            let text = |raw: &str| renderer.text(raw, variables).map_err(place);
+            return Err(CatalogueError::Requirement(Text {
+                de: text(&requirement.message.de)?,
+                en: text(&requirement.message.en)?,
+            }));
+        }
+    }
+    let builder = Builder { renderer, template };
+    builder.build(bindings).map_err(broken)
+}
+
+struct Builder<'a> {
+    renderer: &'a Renderer,
+    template: &'a ServiceTemplate,
+}
+
+impl Builder<'_> {
+    fn build(&self, bindings: &bindings::Bindings) -> Result<Wanted, Problem> {
+        let manifest = &self.template.manifest;
+        let variables = &bindings.variables;
+        let handlers = self.handlers(variables)?;
+        let known: BTreeSet<&str> = handlers.iter().map(|handler| handler.id.as_str()).collect();
+        let mut resources = Vec::new();
+        let mut ids = BTreeSet::new();
+        for (number, entry) in manifest.resources.iter().enumerate() {
+            let place = |problem: Problem| {
+                let name = entry
+                    .id
+                    .clone()
+                    .unwrap_or_else(|| format!("number {}", number + 1));
+                problem.inside(name).inside("resources")
+            };
+            for resource in self.entry(entry, variables).map_err(place)? {
+                if !ids.insert(resource.id.clone()) {
+                    return Err(place(Problem::new(format!(
+                        "there is a second resource with the id {:?}",
+                        resource.id
+                    ))));
+                }
+                if let Some(unknown) = resource.notify.iter().find(|id| !known.contains(id.as_str())) {
+                    return Err(place(Problem::new(format!(
+                        "it notifies {unknown:?}, but there is no such handler"
+                    ))));
+                }
+                resources.push(resource);
+            }
+        }
+        let text = |raw: &String, place: &str| {
+            self.renderer
+                .text(raw, variables)
+                .map_err(|problem| problem.inside(place))
+        };
+        Ok(Wanted {
+            resources,
+            handlers,
+            url: manifest.url.as_ref().map(|raw| text(raw, "url")).transpose()?,
+            login: manifest
+                .login
+                .as_ref()
+                .map(|login| Ok::<_, Problem>((text(&login.user, "login")?, login.secret.clone())))
+                .transpose()?,
+        })
+    }
+
+    fn handlers(&self, variables: &Variables) -> Result<Vec<Handler>, Problem> {
+        self.template
+            .manifest
+            .handlers
+            .iter()
+            .enumerate()
+            .map(|(number, raw)| {
+                let place = |problem: Problem| {
+                    problem
+                        .inside(format!("number {}", number + 1))
+                        .inside("handlers")
+                };
+                known_fields(raw, &["id", "check", "unit", "action", "command"]).map_err(place)?;
+                let table = self.renderer.table(raw, variables).map_err(place)?;
+                Handler::deserialize(table).map_err(|error| {
+                    place(Problem::new(format!(
+                        "a handler needs an id and either unit and action (reload or restart) or command: {}",
+                        error.message()
+                    )))
+                })
+            })
+            .collect()
+    }
+
+    fn entry(&self, entry: &ResourceEntry, variables: &Variables) -> Result<Vec<WantedResource>, Problem> {
+        let Some(list) = &entry.for_each else {
+            return Ok(self.resource(entry, variables)?.into_iter().collect());
+        };
+        let list = self
+            .renderer
+            .expression(list, variables)
+            .map_err(|problem| problem.inside("for_each"))?;
+        let items = list
+            .try_iter()
+            .map_err(|_| Problem::new("for_each: the expression gives no list"))?;
+        let mut resources = Vec::new();
+        for item in items {
+            let mut variables: BTreeMap<String, Value> = variables.clone();
+            variables.insert("item".to_owned(), item);
+            resources.extend(self.resource(entry, &variables)?);
+        }
+        Ok(resources)
+    }
+
+    fn resource(
+        &self,
+        entry: &ResourceEntry,
+        variables: &Variables,
+    ) -> Result<Option<WantedResource>, Problem> {
+        if let Some(condition) = &entry.when
+            && !self
+                .renderer
+                .expression(condition, variables)
+                .map_err(|problem| problem.inside("when"))?
+                .is_true()
+        {
+            return Ok(None);
+        }
+        let mut fields = self.renderer.table(&entry.fields, variables)?;
+        if entry.kind == "file" {
+            self.fill_in_content(&mut fields, variables)?;
+        }
+        let group =
+            match &entry.group {
+                Some(key) => Some(self.template.manifest.groups.get(key).cloned().ok_or_else(|| {
+                    Problem::new(format!("group: there is no heading {key:?} in [groups]"))
+                })?),
+                None => None,
+            };
+        let id = match &entry.id {
+            Some(raw) => self.renderer.text(raw, variables)?,
+            None => default_id(&entry.kind, &fields),
+        };
+        let spec = specification(&entry.kind, fields)?;
+        let notify = entry
+            .notify
+            .iter()
+            .map(|raw| self.renderer.text(raw, variables))
+            .collect::<Result<_, _>>()?;
+        Ok(Some(WantedResource {
+            id,
+            group,
+            notify,
+            spec,
+        }))
+    }
+
+    /// `template` and `source` become `content`.
+    fn fill_in_content(&self, fields: &mut toml::Table, variables: &Variables) -> Result<(), Problem> {
+        let mut take = |key: &str| match fields.remove(key) {
+            Some(toml::Value::String(name)) => Ok(Some(name)),
+            Some(_) => Err(Problem::new("expected the name of a file under files/").inside(key)),
+            None => Ok(None),
+        };
+        let (template, source) = (take("template")?, take("source")?);
+        let file = |name: &String| {
+            self.template
+                .files
+                .get(name)
+                .ok_or_else(|| Problem::new(format!("there is no file files/{name}")))
+        };
+        let content = match (&template, &source) {
+            (Some(name), None) => self
+                .renderer
+                .text(file(name)?, variables)
+                .map_err(|problem| problem.inside(format!("files/{name}")))?,
+            (None, Some(name)) => file(name)?.clone(),
+            (None, None) => return Ok(()),
+            (Some(_), Some(_)) => return Err(Problem::new("give either template or source, not both")),
+        };
+        if fields.contains_key("content") {
+            return Err(Problem::new("give only one of content, template and source"));
+        }
+        fields.insert("content".to_owned(), content.into());
+        Ok(())
+    }
+}
+
+fn specification(kind: &str, mut fields: toml::Table) -> Result<WantedSpec, Problem> {
+    let wrong = |error: toml::de::Error| Problem::new(error.message().to_owned());
+    match kind {
+        "archive" => WantedArchive::deserialize(fields)
+            .map(WantedSpec::Archive)
+            .map_err(wrong),
+        "certificate" => WantedCertificate::deserialize(fields)
+            .map(WantedSpec::Certificate)
+            .map_err(wrong),
+        _ => {
+            fields.insert("kind".to_owned(), kind.into());
+            ResourceSpec::deserialize(fields)
+                .map(WantedSpec::Ready)
+                .map_err(wrong)
+        }
+    }
+}
+
+/// What a resource is called when its author gave it no id.
+fn default_id(kind: &str, fields: &toml::Table) -> String {
+    let name = ["path", "name", "certificate"]
+        .iter()
+        .find_map(|key| fields.get(*key)?.as_str().map(str::to_owned))
+        .or_else(|| {
+            let list = fields.get("names").or_else(|| fields.get("argv"))?.as_array()?;
+            let words: Vec<&str> = list.iter().filter_map(toml::Value::as_str).collect();
+            Some(words.join(" "))
+        })
+        .unwrap_or_default();
+    format!("{kind} {name}")
+}
+
+fn known_fields(table: &toml::Table, known: &[&str]) -> Result<(), Problem> {
+    match table.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(Problem::new(format!(
+            "unknown field {key:?}, expected one of {}",
+            known.join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
