@@ -1,0 +1,177 @@
+//! `allmende template`: the service templates there are, and whether they are right.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::style::Style;
+use super::{CliError, print_json, table};
+use crate::catalogue::{Catalogue, Scope, ServiceTemplate, lint};
+
+/// Service templates: what kinds of services there are
+#[derive(Debug, Subcommand)]
+pub enum TemplateCommand {
+    /// Lists all service templates
+    List(Json),
+    /// Shows what a service template asks for
+    Show(Show),
+    /// Checks service templates for mistakes; exit code 3 if there are any
+    Lint(Lint),
+}
+
+/// Whether programs read the output.
+#[derive(Debug, Args)]
+pub struct Json {
+    /// Prints JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `template show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Name of the template
+    name: String,
+    #[command(flatten)]
+    json: Json,
+}
+
+/// Arguments of `template lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// Folders of templates; without any, all templates of the catalogue
+    folders: Vec<PathBuf>,
+    #[command(flatten)]
+    json: Json,
+}
+
+/// Runs it. The result is false when lint has findings.
+pub fn run(command: &TemplateCommand, catalogue: &Catalogue, style: Style) -> Result<bool, CliError> {
+    match command {
+        TemplateCommand::List(Json { json: true }) => {
+            print_json(&catalogue.all().map(describe).collect::<Vec<_>>());
+        }
+        TemplateCommand::List(_) => {
+            let rows = catalogue.all().map(|template| {
+                let manifest = &template.manifest;
+                let scope = match manifest.scope {
+                    Scope::Service => "service",
+                    Scope::Host => "every host",
+                };
+                vec![manifest.name.clone(), scope.to_owned(), manifest.summary.en.clone()]
+            });
+            println!("{}", table(["TEMPLATE", "FOR", "WHAT IT IS"], rows));
+        }
+        TemplateCommand::Show(show) => {
+            let template = catalogue.get(&show.name)?;
+            if show.json.json {
+                print_json(&describe(template));
+            } else {
+                print!("{}", page(template, style));
+            }
+        }
+        TemplateCommand::Lint(arguments) => return run_lint(arguments, catalogue),
+    }
+    Ok(true)
+}
+
+fn run_lint(arguments: &Lint, catalogue: &Catalogue) -> Result<bool, CliError> {
+    let loaded;
+    let templates: Vec<&ServiceTemplate> = if arguments.folders.is_empty() {
+        catalogue.all().collect()
+    } else {
+        loaded = arguments
+            .folders
+            .iter()
+            .map(|folder| ServiceTemplate::load(folder))
+            .collect::<Result<Vec<_>, _>>()?;
+        loaded.iter().collect()
+    };
+    let mut findings = Vec::new();
+    for template in &templates {
+        for finding in lint(catalogue, template) {
+            findings.push((template.manifest.name.clone(), finding.0));
+        }
+    }
+    if arguments.json.json {
+        let findings: Vec<_> = findings
+            .iter()
+            .map(|(template, problem)| serde_json::json!({ "template": template, "problem": problem }))
+            .collect();
+        print_json(&findings);
+    } else {
+        for (template, problem) in &findings {
+            println!("{template}: {problem}");
+        }
+        if findings.is_empty() {
+            println!("{} checked, no mistakes found.", super::plan_view::counted(templates.len(), "template"));
+        }
+    }
+    Ok(findings.is_empty())
+}
+
+/// The documented JSON shape of a template.
+fn describe(template: &ServiceTemplate) -> serde_json::Value {
+    let manifest = &template.manifest;
+    serde_json::json!({
+        "name": manifest.name,
+        "title": manifest.title,
+        "summary": manifest.summary,
+        "scope": manifest.scope,
+        "requires": manifest.requires,
+        "params": manifest.params,
+        "releases": manifest.releases,
+        "folder": template.folder,
+    })
+}
+
+fn page(template: &ServiceTemplate, style: Style) -> String {
+    let manifest = &template.manifest;
+    let mut text = format!("{}\n{}\n", style.bold(&manifest.title.en), manifest.summary.en);
+    if !manifest.requires.is_empty() {
+        text.push_str(&format!("Brings along: {}\n", manifest.requires.join(", ")));
+    }
+    let (required, others): (Vec<_>, Vec<_>) =
+        manifest.params.iter().partition(|(_, parameter)| parameter.required());
+    for (heading, params) in [("You have to give", required), ("You may give", others)] {
+        if params.is_empty() {
+            continue;
+        }
+        text.push_str(&format!("\n{}\n", style.bold(heading)));
+        let width = params.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, parameter) in params {
+            let value = match (&parameter.default, &parameter.example) {
+                _ if parameter.is_secret() => "generated unless given".to_owned(),
+                (Some(toml::Value::String(text)), _) if text.contains("{{") || text.contains("{%") => {
+                    "worked out unless given".to_owned()
+                }
+                (Some(toml::Value::String(text)), _) if text.is_empty() => "empty unless given".to_owned(),
+                (Some(default), _) => format!("{} unless given", default.to_string().trim_matches('"')),
+                (None, Some(example)) => format!("for example {example}"),
+                (None, None) => "left out unless given".to_owned(),
+            };
+            let choices = if parameter.choices.is_empty() {
+                String::new()
+            } else {
+                format!("; one of {}", parameter.choices.join(", "))
+            };
+            text.push_str(&format!("  {name:width$}  {}\n", parameter.help.en));
+            text.push_str(&format!(
+                "  {:width$}  {}\n",
+                "",
+                style.dim(&format!("{value}{choices}"))
+            ));
+        }
+    }
+    if !manifest.releases.is_empty() {
+        text.push_str(&format!("\n{}\n", style.bold("Supported versions")));
+        for release in &manifest.releases {
+            let end = match release.end_of_life {
+                Some(end) => format!("security fixes until {end}"),
+                None => "end of security fixes not known yet".to_owned(),
+            };
+            text.push_str(&format!("  {}  {}\n", release.version, style.dim(&end)));
+        }
+    }
+    text
+}

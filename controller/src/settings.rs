@@ -1,0 +1,92 @@
+//! Settings: `allmende.toml` in the data directory, every one with a default.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The file's name in the data directory.
+pub const FILE: &str = "allmende.toml";
+
+/// What a person may decide about the program itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Folders with further service templates, one folder a template. A template there wins over one of the same name that
+    /// comes with the program.
+    pub templates: Vec<PathBuf>,
+    /// How many hosts are worked on at the same time.
+    pub parallel_hosts: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            templates: Vec::new(),
+            parallel_hosts: 8,
+        }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the settings in {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file says something that is no setting.
+    #[error("the settings in {path} are wrong; correct them or remove the line:\n{problem}")]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        problem: String,
+    },
+}
+
+impl Settings {
+    /// Reads the settings of a data directory; without a file, all have their defaults.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn load(data_dir: &Path) -> Result<Self, SettingsError> {
+        let path = data_dir.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(SettingsError::Unreadable { path, source }),
+        };
+        let wrong = |problem: String| SettingsError::Wrong {
+            path: path.clone(),
+            problem,
+        };
+        let settings: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        if settings.parallel_hosts == 0 {
+            return Err(wrong("parallel_hosts must be at least 1".to_owned()));
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_a_default_and_unknown_ones_are_refused() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        assert_eq!(Settings::load(folder.path()).expect("loads"), Settings::default());
+        let write = |text| std::fs::write(folder.path().join(FILE), text).expect("written");
+        write("parallel_hosts = 3\n");
+        assert_eq!(Settings::load(folder.path()).expect("loads").parallel_hosts, 3);
+        write("paralel_hosts = 3\n");
+        let error = Settings::load(folder.path()).expect_err("refused").to_string();
+        assert!(error.contains("paralel_hosts"), "{error}");
+        write("parallel_hosts = 0\n");
+        assert!(Settings::load(folder.path()).is_err());
+    }
+}
