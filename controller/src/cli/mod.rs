@@ -1,1 +1,259 @@
-//! (being built)
+//! The command line: a person at a terminal. It turns words into operations and prints what comes back.
+
+mod access;
+mod apply;
+mod arguments;
+mod audit;
+mod demo;
+mod follow;
+mod host;
+mod init;
+mod job;
+mod lab;
+mod organisation;
+mod pages;
+mod plan_view;
+mod service;
+mod status;
+mod style;
+mod template;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::catalogue::CatalogueError;
+use crate::lab::LabError;
+use crate::operations::{Controller, Operation, OperationError, Preview, Risk, execute};
+use crate::settings::SettingsError;
+use arguments::Confirm;
+use style::Style;
+
+/// Allmende: the IT department of small non-profits, in a box
+#[derive(Debug, Parser)]
+#[command(name = "allmende", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  allmende init
+  allmende org add kita-sonne --name \"KiTa Sonne e.V.\" --sector kita
+  allmende host add web1 --org kita-sonne --address 192.0.2.10
+  allmende service add cloud --org kita-sonne --host web1 --template nextcloud --set domain=cloud.example.org
+  allmende plan cloud
+  allmende apply cloud
+
+Exit codes: 0 done, or all well; 1 it failed; 2 wrong usage; 3 the answer is no (a plan has changes)")]
+pub struct Cli {
+    /// Where Allmende keeps its data
+    #[arg(long, global = true, env = "ALLMENDE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Folder with further service templates; may be given several times
+    #[arg(long, global = true, value_name = "DIR")]
+    templates: Vec<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes the data directory with its keys
+    Init,
+    /// Organisations: whom you look after
+    #[command(subcommand, alias = "org")]
+    Organisation(organisation::OrganisationCommand),
+    /// Hosts: the machines that services run on
+    #[command(subcommand)]
+    Host(host::HostCommand),
+    #[command(subcommand)]
+    Template(template::TemplateCommand),
+    /// Services: what organisations use
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
+    /// Shows what an apply would change; exit code 3 if there is anything
+    Plan(apply::Plan),
+    /// Makes hosts look as their services want it
+    Apply(apply::Apply),
+    /// Shows organisations, hosts and services at a glance
+    Status(template::Json),
+    /// Jobs: what was done, by whom, with what outcome
+    #[command(subcommand)]
+    Job(job::JobCommand),
+    /// The audit log: who asked for what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Practice hosts: throwaway Debian machines on this computer
+    #[command(subcommand)]
+    Lab(lab::LabCommand),
+    /// Shows the main job on a practice host, from nothing to a running service
+    Demo(demo::Demo),
+    /// Prints the completions for a shell
+    Completions(pages::Completions),
+    /// Writes the man pages into a folder
+    Man(pages::Man),
+}
+
+/// Why a command did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// An operation.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A template.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The practice hosts.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// The person said no, or could not be asked.
+    #[error("{0}")]
+    Declined(String),
+    /// A file that the person named.
+    #[error("cannot use {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl<E> From<E> for CliError
+where
+    E: Into<crate::store::StoreError>,
+{
+    fn from(error: E) -> Self {
+        Self::Operation(OperationError::from(error.into()))
+    }
+}
+
+/// Runs the command line and says with which code the program ends.
+pub async fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.dispatch().await {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(3),
+        Err(error) => {
+            let style = Style::detect();
+            eprintln!("{} {error}", style.red("Error:"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a command that went well has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Done, or all well.
+    Yes,
+    /// The answer is no.
+    No,
+}
+
+impl From<bool> for Answer {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+impl Cli {
+    async fn dispatch(&self) -> Result<Answer, CliError> {
+        let style = Style::detect();
+        match &self.command {
+            Command::Init => init::run(&self.data_dir()).await,
+            Command::Organisation(command) => organisation::run(command, &self.open().await?, style).await,
+            Command::Host(command) => host::run(command, &self.open().await?, style).await,
+            Command::Template(command) => {
+                let catalogue = self.catalogue()?;
+                template::run(command, &catalogue, style).map(Answer::from)
+            }
+            Command::Service(command) => service::run(command, &self.open().await?, style).await,
+            Command::Plan(command) => apply::plan(command, &self.open().await?, style).await,
+            Command::Apply(command) => apply::apply(command, &self.open().await?, style).await,
+            Command::Status(json) => status::run(json, &self.open().await?, style).await,
+            Command::Job(command) => job::run(command, &self.open().await?, style).await,
+            Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
+            Command::Lab(command) => lab::run(command, &self.data_dir(), style).await,
+            Command::Demo(command) => demo::run(command, &self.data_dir(), style).await,
+            Command::Completions(command) => Ok(pages::completions(command)),
+            Command::Man(command) => pages::man(command),
+        }
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_data_dir)
+    }
+
+    async fn open(&self) -> Result<Controller, CliError> {
+        Ok(Controller::open(&self.data_dir(), &self.templates).await?)
+    }
+
+    /// Templates can be looked at before there is a data directory.
+    fn catalogue(&self) -> Result<crate::catalogue::Catalogue, CliError> {
+        let mut folders = crate::settings::Settings::load(&self.data_dir())?.templates;
+        folders.extend(self.templates.iter().cloned());
+        Ok(crate::catalogue::Catalogue::load(&folders)?)
+    }
+}
+
+/// `/var/lib/allmende` for root, the XDG data directory for others.
+fn default_data_dir() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/allmende");
+    }
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".local/share");
+    std::env::var_os("XDG_DATA_HOME")
+        .map_or_else(home, PathBuf::from)
+        .join("allmende")
+}
+
+/// Runs an operation as a job, after asking where it is risky, and prints what came of it.
+async fn perform<O: Operation>(
+    operation: &O,
+    controller: &Controller,
+    confirm: &Confirm,
+    style: Style,
+) -> Result<Answer, CliError> {
+    if confirm.dry_run {
+        show_preview(&operation.preview(controller).await?);
+        return Ok(Answer::Yes);
+    }
+    if O::RISK == Risk::Destructive && !confirm.yes {
+        show_preview(&operation.preview(controller).await?);
+        confirm.ask(&operation.title())?;
+    }
+    let follower = follow::Follower::new(style);
+    let finished = execute(controller, &arguments::actor(), operation, &follower).await;
+    follower.finish();
+    println!("{}", finished?.outcome.message);
+    Ok(Answer::Yes)
+}
+
+fn show_preview(preview: &Preview) {
+    for sentence in &preview.sentences {
+        println!("  {sentence}");
+    }
+}
+
+/// Prints a value for programs.
+fn print_json(value: &impl serde::Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("cannot print JSON: {error}"),
+    }
+}
+
+/// A table without lines, as wide as the terminal.
+fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = Vec<String>>) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_header(head);
+    if std::io::stdout().is_terminal() {
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    table
+}

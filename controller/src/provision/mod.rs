@@ -1,1 +1,203 @@
-//! (being built)
+//! Provisioning: hosts made to look as their services want it.
+
+mod archives;
+mod assembly;
+mod authority;
+
+use allmende_agent::protocol::{Action, Answer, Event, RefusalKind, Report, Request};
+use serde::Serialize;
+
+pub use archives::{ArchiveCache, ArchiveError};
+pub use assembly::{Assembler, Assembly, BASE, Login, Part};
+pub use authority::{AuthorityError, IssuedCertificate, create as create_authority};
+
+use crate::catalogue::CatalogueError;
+use crate::fleet::{FleetError, Session};
+use crate::model::{JobEventKind, Name, Secret, Service};
+use crate::vault::{Vault, VaultError};
+
+/// What a host's plan found.
+#[derive(Debug, Clone, Serialize)]
+pub struct HostPlan {
+    /// The host.
+    pub host: Name,
+    /// What people need to read, one for each section of the report.
+    pub parts: Vec<Part>,
+    /// What differs.
+    pub report: Report,
+}
+
+impl HostPlan {
+    /// Whether there is anything to do.
+    pub fn has_changes(&self) -> bool {
+        has_changes(&self.report)
+    }
+}
+
+/// Whether a report found or did anything.
+pub fn has_changes(report: &Report) -> bool {
+    !report.handlers.is_empty()
+        || report
+            .resources
+            .iter()
+            .any(|resource| resource.action != Action::None)
+}
+
+/// Why a host could not be planned or brought about.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// Parameters or templates.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// Secrets.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Archives.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// Certificates.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The way to the host.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// Something about one service.
+    #[error("{service}: {source}")]
+    Service {
+        /// "kita-sonne/cloud".
+        service: String,
+        /// What it is.
+        source: Box<ProvisionError>,
+    },
+    /// The host stopped before the end.
+    #[error("{host} stopped: {reason}")]
+    Stopped {
+        /// The host.
+        host: Name,
+        /// What the agent said.
+        reason: String,
+    },
+    /// The agent answered something that was not asked.
+    #[error("the agent on {host} gave an answer that does not belong to the question; update Allmende")]
+    OddAnswer {
+        /// The host.
+        host: Name,
+    },
+}
+
+impl ProvisionError {
+    fn about(self, service: &Service) -> Self {
+        Self::Service {
+            service: service.full_name(),
+            source: Box::new(self),
+        }
+    }
+}
+
+/// A run that changes a host.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its name in the host's journal.
+    pub id: String,
+    /// Who asks, for whoever finds the host busy.
+    pub holder: String,
+}
+
+/// Compares a host with an assembly; changes nothing.
+///
+/// # Errors
+/// See [`ProvisionError`].
+pub async fn plan(session: &Session, host: &Name, assembly: Assembly) -> Result<HostPlan, ProvisionError> {
+    let request = Request::Plan(assembly.desired);
+    match session.request(request, |_| {}).await? {
+        Answer::Report(report) => Ok(HostPlan {
+            host: host.clone(),
+            parts: assembly.parts,
+            report,
+        }),
+        _ => Err(ProvisionError::OddAnswer { host: host.clone() }),
+    }
+}
+
+/// Makes a host look like an assembly and reports as it happens.
+///
+/// Certificates that were issued for it go into the vault first, so that no host has a key that the controller lost.
+///
+/// # Errors
+/// See [`ProvisionError`]; what had been changed by then stays changed, the next apply goes on from there.
+pub async fn apply(
+    session: &Session,
+    host: &Name,
+    assembly: Assembly,
+    cache: &ArchiveCache,
+    vault: &Vault,
+    run: &Run,
+    notify: &(dyn Fn(JobEventKind) + Send + Sync),
+) -> Result<HostPlan, ProvisionError> {
+    for (scope, name, certificate) in &assembly.issued {
+        let text = serde_json::to_string(certificate).unwrap_or_default();
+        vault.put(scope, name, &Secret::new(text)).await?;
+    }
+    let on_event = |event: Event| {
+        notify(JobEventKind::Agent {
+            host: host.to_string(),
+            event,
+        });
+    };
+    let request = || Request::Apply {
+        run: run.id.clone(),
+        holder: run.holder.clone(),
+        desired: assembly.desired.clone(),
+    };
+    let mut answer = session.request(request(), on_event).await;
+    if matches!(&answer, Err(FleetError::Refused { refusal, .. }) if refusal.kind == RefusalKind::BlobsMissing) {
+        send_archives(session, host, &assembly, cache, notify).await?;
+        answer = session.request(request(), on_event).await;
+    }
+    let Answer::Report(report) = answer? else {
+        return Err(ProvisionError::OddAnswer { host: host.clone() });
+    };
+    if let Some(reason) = report.stopped {
+        return Err(ProvisionError::Stopped {
+            host: host.clone(),
+            reason,
+        });
+    }
+    Ok(HostPlan {
+        host: host.clone(),
+        parts: assembly.parts,
+        report,
+    })
+}
+
+async fn send_archives(
+    session: &Session,
+    host: &Name,
+    assembly: &Assembly,
+    cache: &ArchiveCache,
+    notify: &(dyn Fn(JobEventKind) + Send + Sync),
+) -> Result<(), ProvisionError> {
+    let wanted = assembly.archives.keys().cloned().collect();
+    let Answer::Blobs(missing) = session.request(Request::Blobs { wanted }, |_| {}).await? else {
+        return Err(ProvisionError::OddAnswer { host: host.clone() });
+    };
+    for (sha256, offset) in missing {
+        let Some(archive) = assembly.archives.get(&sha256) else {
+            return Err(ProvisionError::OddAnswer { host: host.clone() });
+        };
+        let path = cache.file(archive).await?;
+        let what = format!(
+            "sending {} to {host}",
+            path.file_name().unwrap_or_default().to_string_lossy()
+        );
+        let progress = |done: u64, total: u64| {
+            notify(JobEventKind::Progress {
+                what: what.clone(),
+                done,
+                total,
+            });
+        };
+        session.put_blob(&path, &sha256, offset, &progress).await?;
+    }
+    Ok(())
+}

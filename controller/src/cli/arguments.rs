@@ -1,0 +1,71 @@
+//! Arguments that several commands share, and questions to the person.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::Args;
+
+use super::CliError;
+use crate::model::Actor;
+
+/// How sure the person is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Confirm {
+    /// Says what would happen, and does nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Does not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+impl Confirm {
+    /// Asks the person to type the word `yes`.
+    ///
+    /// # Errors
+    /// If the answer is no, or there is nobody to ask.
+    pub fn ask(&self, what: &str) -> Result<(), CliError> {
+        if self.yes || ask(&format!("{what}? Type yes to go on"))? == "yes" {
+            return Ok(());
+        }
+        Err(CliError::Declined("Nothing was changed.".to_owned()))
+    }
+
+    /// Asks the person to type a name before something is destroyed.
+    ///
+    /// # Errors
+    /// If the answer is another one, or there is nobody to ask.
+    pub fn ask_for_name(&self, what: &str, name: &str) -> Result<(), CliError> {
+        if self.yes || ask(&format!("{what}. Type {name} to go on"))? == name {
+            return Ok(());
+        }
+        Err(CliError::Declined("Nothing was changed.".to_owned()))
+    }
+}
+
+/// Asks for one line.
+///
+/// # Errors
+/// If there is nobody to ask.
+pub fn ask(question: &str) -> Result<String, CliError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::Declined(format!(
+            "{question}: there is no terminal to ask at. Add --yes if you are sure"
+        )));
+    }
+    print!("{question}: ");
+    let mut line = String::new();
+    std::io::stdout()
+        .flush()
+        .and_then(|()| std::io::stdin().lock().read_line(&mut line))
+        .map_err(|error| CliError::Declined(format!("cannot ask: {error}")))?;
+    Ok(line.trim().to_owned())
+}
+
+/// The person at the terminal, by the name of their account.
+pub fn actor() -> Actor {
+    let name = ["SUDO_USER", "LOGNAME", "USER"]
+        .iter()
+        .find_map(|variable| std::env::var(variable).ok().filter(|name| !name.is_empty()))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    Actor { name }
+}

@@ -1,0 +1,130 @@
+//! Following a job: one line that moves on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use allmende_agent::protocol::Event;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::plan_view::sign;
+use super::style::Style;
+use crate::model::{JobEvent, JobEventKind};
+use crate::operations::Observer;
+
+/// Shows the events of jobs as they happen. One can follow several jobs at once.
+pub struct Follower {
+    style: Style,
+    /// On a terminal: what is being done now, one line a host.
+    bars: Option<MultiProgress>,
+    lines: Mutex<std::collections::BTreeMap<String, ProgressBar>>,
+    last_tenth: Mutex<u64>,
+}
+
+impl Follower {
+    /// A follower on standard error, so that standard output keeps the outcome alone.
+    pub fn new(style: Style) -> Self {
+        Self {
+            style,
+            bars: std::io::stderr().is_terminal().then(MultiProgress::new),
+            lines: Mutex::default(),
+            last_tenth: Mutex::new(0),
+        }
+    }
+
+    /// Takes away what moves.
+    pub fn finish(&self) {
+        if let Ok(mut lines) = self.lines.lock() {
+            for line in lines.values() {
+                line.finish_and_clear();
+            }
+            lines.clear();
+        }
+    }
+
+    /// A line that stays.
+    fn say(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => {
+                // A terminal that cannot be written to is about to end the program anyway.
+                let _ = bars.println(text);
+            }
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// What is being done now, for the line that moves.
+    fn now(&self, key: &str, text: String) {
+        let Some(bars) = &self.bars else { return };
+        let Ok(mut lines) = self.lines.lock() else { return };
+        let line = lines.entry(key.to_owned()).or_insert_with(|| {
+            let line = bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
+                line.set_style(style);
+            }
+            line.enable_steady_tick(Duration::from_millis(120));
+            line
+        });
+        line.set_message(text);
+    }
+
+    fn progress(&self, what: &str, done: u64, total: u64) {
+        const MB: u64 = 1_000_000;
+        let percent = if total == 0 { 100 } else { done.saturating_mul(100) / total };
+        let text = format!("{what}: {percent} % of {} MB", total.div_ceil(MB));
+        if self.bars.is_some() {
+            self.now(what, text);
+            return;
+        }
+        let Ok(mut last) = self.last_tenth.lock() else { return };
+        if percent / 10 != *last {
+            *last = percent / 10;
+            self.say(&text);
+        }
+    }
+
+    fn agent(&self, host: &str, event: &Event) {
+        match event {
+            Event::Started {
+                kind,
+                subject,
+                position,
+                total,
+                ..
+            } => {
+                let text = format!("{host} [{}/{total}] {} {subject}", position + 1, kind.replace('_', " "));
+                self.now(host, text);
+            }
+            Event::Output(line) => {
+                if let Ok(lines) = self.lines.lock()
+                    && let Some(bar) = lines.get(host)
+                {
+                    let first = bar.message().split("  ·  ").next().unwrap_or_default().to_owned();
+                    bar.set_message(format!("{first}  ·  {line}"));
+                }
+            }
+            Event::Changed(resource) => self.say(&format!(
+                "{} {host}: {} {}",
+                sign(resource.action, self.style),
+                resource.kind.replace('_', " "),
+                resource.subject
+            )),
+            Event::Handled(handler) => {
+                self.say(&format!("{} {host}: {}", self.style.yellow("↻"), handler.what));
+            }
+        }
+    }
+}
+
+impl Observer for Follower {
+    fn event(&self, event: &JobEvent) {
+        match &event.event {
+            JobEventKind::Step { text } => {
+                self.say(&format!("{} {text}", self.style.dim("·")));
+            }
+            JobEventKind::Progress { what, done, total } => self.progress(what, *done, *total),
+            JobEventKind::Agent { host, event } => self.agent(host, event),
+            JobEventKind::Warning { text } => self.say(&format!("{} {text}", self.style.yellow("!"))),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! `allmende status`: everything at a glance.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::style::Style;
+use super::template::Json;
+use super::{Answer, CliError, print_json};
+use crate::model::{JobState, Service};
+use crate::operations::Controller;
+
+/// Runs it. It asks no host: what it says is what the controller knows.
+pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<Answer, CliError> {
+    let organisations = controller.store.organisations().list().await?;
+    let hosts = controller.store.hosts().list().await?;
+    let services = controller.store.services().list().await?;
+    let running: Vec<_> = controller
+        .store
+        .jobs()
+        .list(20)
+        .await?
+        .into_iter()
+        .filter(|job| job.state == JobState::Running)
+        .collect();
+    if json.json {
+        print_json(&serde_json::json!({
+            "organisations": organisations,
+            "hosts": hosts,
+            "services": services,
+            "running_jobs": running,
+        }));
+        return Ok(Answer::Yes);
+    }
+    if organisations.is_empty() {
+        println!("Nobody is looked after yet. Begin with: allmende org add NAME --name TITLE --sector SECTOR");
+        return Ok(Answer::Yes);
+    }
+    for organisation in &organisations {
+        println!("{}  {}", style.bold(&organisation.title), style.dim(organisation.name.as_str()));
+        let own = |service: &&Service| service.organisation == organisation.name;
+        for service in services.iter().filter(own) {
+            println!("  {}", service_line(service, style));
+        }
+        if !services.iter().any(|service| own(&service)) {
+            println!("  {}", style.dim("no services yet"));
+        }
+    }
+    println!();
+    for host in &hosts {
+        let owner = host.organisation.as_ref().map_or("shared", |name| name.as_str());
+        println!(
+            "{}  {}  {} {}, {} CPUs, {} MB  {}",
+            style.bold(host.name.as_str()),
+            host.address,
+            host.facts.os,
+            host.facts.release,
+            host.facts.cpus,
+            host.facts.memory_mb,
+            style.dim(&format!("{owner}, last contact {}", local_time(host.seen_at)))
+        );
+    }
+    if hosts.is_empty() {
+        println!("No hosts yet: allmende host add NAME --org ORGANISATION --address ADDRESS");
+    }
+    for job in &running {
+        println!("{} job {} is running: {} ({})", style.yellow("↻"), job.id, job.title, job.actor);
+    }
+    Ok(Answer::Yes)
+}
+
+fn service_line(service: &Service, style: Style) -> String {
+    let address = service.parameters.get("domain").map_or("", String::as_str);
+    let state = match &service.applied {
+        Some(applied) => style.green(&format!("set up {}", local_time(applied.at))),
+        None => style.yellow("not set up yet: allmende apply it"),
+    };
+    format!(
+        "{:16}  {:12}  {:12}  {address}  {state}",
+        service.name, service.template, service.host
+    )
+}
+
+/// A time as people here read it.
+pub fn local_time(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M")
+        .to_string()
+}

@@ -1,0 +1,318 @@
+//! Operations on services: add, edit, remove.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope, Setting};
+use crate::catalogue::{Scope as TemplateScope, ServiceTemplate};
+use crate::model::{Host, Name, Organisation, Outcome, Parameters, Secret, Service, ServiceRef};
+use crate::vault::{SecretScope, generate_password};
+
+/// Adds a service to an organisation; nothing happens on the host before `apply`
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub struct AddService {
+    /// Short name of the service, for example cloud
+    pub name: Name,
+    /// Organisation that it belongs to
+    #[arg(long = "org", value_name = "ORGANISATION")]
+    pub organisation: Name,
+    /// Host that it lives on
+    #[arg(long)]
+    pub host: Name,
+    /// Service template; see `allmende template list`
+    #[arg(long)]
+    pub template: String,
+    /// Value of a parameter; see `allmende template show TEMPLATE`
+    #[arg(long = "set", value_name = "PARAMETER=VALUE")]
+    pub set: Vec<Setting>,
+    /// Values of secrets; generated where none is given
+    #[arg(skip)]
+    #[serde(skip)]
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+impl AddService {
+    async fn service(&self, controller: &Controller) -> Result<(Service, Host, Organisation), OperationError> {
+        let organisation = controller.store.organisations().get(&self.organisation).await?;
+        let host = controller.store.hosts().get(&self.host).await?;
+        if let Some(owner) = &host.organisation
+            && *owner != self.organisation
+        {
+            return Err(OperationError::Refused(format!(
+                "{} belongs to {owner}, not to {}. Share it first: allmende host edit {} --shared",
+                self.host, self.organisation, self.host
+            )));
+        }
+        let template = controller.catalogue.get(&self.template)?;
+        if template.manifest.scope == TemplateScope::Host {
+            return Err(OperationError::Refused(format!(
+                "{} describes hosts and comes along with every service; change it with: allmende host edit {} --set PARAMETER=VALUE",
+                self.template, self.host
+            )));
+        }
+        let parameters = given(template, &self.set, &Parameters::new())?;
+        template.check_given(&parameters)?;
+        check_secrets(template, &self.secrets)?;
+        let service = Service {
+            name: self.name.clone(),
+            organisation: self.organisation.clone(),
+            host: self.host.clone(),
+            template: self.template.clone(),
+            parameters,
+            applied: None,
+        };
+        Ok((service, host, organisation))
+    }
+}
+
+impl Operation for AddService {
+    const NAME: &'static str = "service.add";
+    const RISK: Risk = Risk::Safe;
+    const REPEATABLE: bool = false;
+
+    fn title(&self) -> String {
+        format!("add service {}/{}", self.organisation, self.name)
+    }
+
+    async fn scope(&self, _controller: &Controller) -> Result<Scope, OperationError> {
+        Ok(Scope::organisation(&self.organisation))
+    }
+
+    async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
+        let (service, _, _) = self.service(controller).await?;
+        Ok(Preview::of([format!(
+            "{} would be added as a {} on {}; nothing happens there before `allmende apply`",
+            service.full_name(),
+            service.template,
+            service.host
+        )]))
+    }
+
+    async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
+        let controller = context.controller();
+        let (service, host, organisation) = self.service(controller).await?;
+        // The names of secrets only: a rendering with their real values follows at the first plan.
+        controller.check_requirements(&service, &host, &organisation)?;
+        controller.store.services().add(&service).await?;
+        let scope = SecretScope::Service(service.organisation.clone(), service.name.clone());
+        let template = controller.catalogue.get(&self.template)?;
+        for (name, parameter) in &template.manifest.params {
+            if parameter.is_secret() {
+                let secret = match self.secrets.get(name) {
+                    Some(given) => given.clone(),
+                    None => generate_password(parameter.generated_length()),
+                };
+                controller.vault.put(&scope, name, &secret).await?;
+            }
+        }
+        Ok(Outcome {
+            message: format!(
+                "Added {}. See what would happen with: allmende plan {}",
+                service.full_name(),
+                service.name
+            ),
+            changed: true,
+            ..Outcome::default()
+        })
+    }
+}
+
+/// Changes parameters of a service; the next `apply` brings them about
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub struct EditService {
+    /// The service: NAME or ORGANISATION/NAME
+    pub service: ServiceRef,
+    /// New value of a parameter
+    #[arg(long = "set", value_name = "PARAMETER=VALUE")]
+    pub set: Vec<Setting>,
+    /// Puts a parameter back to its default
+    #[arg(long = "unset", value_name = "PARAMETER")]
+    pub unset: Vec<String>,
+    /// New values of secrets
+    #[arg(skip)]
+    #[serde(skip)]
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+impl EditService {
+    async fn edited(&self, controller: &Controller) -> Result<(Service, Vec<String>), OperationError> {
+        let old = controller.store.services().find(&self.service).await?;
+        let template = controller.catalogue.get(&old.template)?;
+        let mut parameters = given(template, &self.set, &old.parameters)?;
+        for name in &self.unset {
+            if parameters.remove(name).is_none() {
+                return Err(OperationError::Refused(format!(
+                    "{} has no value of its own for {name}",
+                    old.full_name()
+                )));
+            }
+        }
+        template.check_given(&parameters)?;
+        check_secrets(template, &self.secrets)?;
+        if let Some(applied) = &old.applied {
+            controller
+                .catalogue
+                .check_upgrade(template, &applied.parameters, &parameters)?;
+        }
+        let changes: Vec<String> = old
+            .parameters
+            .keys()
+            .chain(parameters.keys())
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .filter(|name| old.parameters.get(*name) != parameters.get(*name))
+            .map(|name| {
+                let show = |value: Option<&String>| value.map_or("its default", String::as_str).to_owned();
+                format!(
+                    "{name}: {} → {}",
+                    show(old.parameters.get(name)),
+                    show(parameters.get(name))
+                )
+            })
+            .chain(self.secrets.keys().map(|name| format!("{name}: a new value")))
+            .collect();
+        Ok((Service { parameters, ..old }, changes))
+    }
+}
+
+impl Operation for EditService {
+    const NAME: &'static str = "service.edit";
+    const RISK: Risk = Risk::Safe;
+    const REPEATABLE: bool = true;
+
+    fn title(&self) -> String {
+        format!("edit service {}", self.service)
+    }
+
+    async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
+        let service = controller.store.services().find(&self.service).await?;
+        Ok(Scope::organisation(&service.organisation))
+    }
+
+    async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
+        Ok(Preview::of(self.edited(controller).await?.1))
+    }
+
+    async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
+        let controller = context.controller();
+        let (service, changes) = self.edited(controller).await?;
+        let host = controller.store.hosts().get(&service.host).await?;
+        let organisation = controller.store.organisations().get(&service.organisation).await?;
+        controller.check_requirements(&service, &host, &organisation)?;
+        let scope = SecretScope::Service(service.organisation.clone(), service.name.clone());
+        for (name, secret) in &self.secrets {
+            controller.vault.put(&scope, name, secret).await?;
+        }
+        controller.store.services().update(&service).await?;
+        Ok(Outcome {
+            message: match changes.as_slice() {
+                [] => format!("{} stays as it is.", service.full_name()),
+                changes => format!(
+                    "Changed {}: {}. Bring it about with: allmende apply {}",
+                    service.full_name(),
+                    changes.join(", "),
+                    service.name
+                ),
+            },
+            changed: !changes.is_empty(),
+            ..Outcome::default()
+        })
+    }
+}
+
+/// Forgets a service; what it put on its host stays there
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub struct RemoveService {
+    /// The service: NAME or ORGANISATION/NAME
+    pub service: ServiceRef,
+}
+
+impl RemoveService {
+    async fn sentence(&self, controller: &Controller, verb: &str) -> Result<String, OperationError> {
+        let service = controller.store.services().find(&self.service).await?;
+        Ok(format!(
+            "{} {verb} forgotten, with its secrets; its programs and data stay on {}",
+            service.full_name(),
+            service.host
+        ))
+    }
+}
+
+impl Operation for RemoveService {
+    const NAME: &'static str = "service.remove";
+    const RISK: Risk = Risk::Destructive;
+    const REPEATABLE: bool = false;
+
+    fn title(&self) -> String {
+        format!("remove service {}", self.service)
+    }
+
+    async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
+        let service = controller.store.services().find(&self.service).await?;
+        Ok(Scope::organisation(&service.organisation).locking([service.host]))
+    }
+
+    async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
+        Ok(Preview::of([self.sentence(controller, "would be").await?]))
+    }
+
+    async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
+        let controller = context.controller();
+        let message = self.sentence(controller, "is").await?;
+        let service = controller.store.services().find(&self.service).await?;
+        controller.store.services().remove(&service).await?;
+        let scope = SecretScope::Service(service.organisation, service.name);
+        controller.vault.remove_scope(&scope).await?;
+        Ok(Outcome {
+            message: format!("{message}."),
+            changed: true,
+            ..Outcome::default()
+        })
+    }
+}
+
+/// Values that were given, over those that were there. Secrets are refused: a command line is no place for them.
+fn given(
+    template: &ServiceTemplate,
+    set: &[Setting],
+    before: &Parameters,
+) -> Result<Parameters, OperationError> {
+    let mut parameters = before.clone();
+    for Setting { name, value } in set {
+        if template
+            .manifest
+            .params
+            .get(name)
+            .is_some_and(crate::catalogue::Parameter::is_secret)
+        {
+            return Err(OperationError::Refused(format!(
+                "{name} is a secret, and everybody on this machine can read a command line. Leave it out and it is generated, or give it with --secret-file {name}=FILE"
+            )));
+        }
+        parameters.insert(name.clone(), value.clone());
+    }
+    Ok(parameters)
+}
+
+fn check_secrets(
+    template: &ServiceTemplate,
+    secrets: &BTreeMap<String, Secret>,
+) -> Result<(), OperationError> {
+    for (name, secret) in secrets {
+        match template.manifest.params.get(name) {
+            Some(parameter) if parameter.is_secret() => parameter
+                .check(secret.reveal())
+                .map(drop)
+                .map_err(|expected| OperationError::Refused(format!("{name}: {expected}")))?,
+            _ => {
+                return Err(OperationError::Refused(format!(
+                    "{} has no secret {name:?}",
+                    template.manifest.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
