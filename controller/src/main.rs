@@ -7,7 +7,13 @@ mod lab;
 mod model;
 mod operations;
 mod provision;
+mod settings;
 mod store;
 mod vault;
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::run().await
+}

@@ -32,7 +32,7 @@ pub struct WantedResource {
     /// Unique in its section.
     pub id: String,
     /// Its heading in the plan.
-    pub group: Option<Text>,
+    pub heading: Option<Text>,
     /// Handlers to run when it changed.
     pub notify: Vec<String>,
     /// What it is.
@@ -252,8 +252,8 @@ impl Builder<'_> {
         }
         let group =
             match &entry.group {
-                Some(key) => Some(self.template.manifest.groups.get(key).cloned().ok_or_else(|| {
-                    Problem::new(format!("group: there is no heading {key:?} in [groups]"))
+                Some(key) => Some(self.template.manifest.headings.get(key).cloned().ok_or_else(|| {
+                    Problem::new(format!("heading: there is no {key:?} in [headings]"))
                 })?),
                 None => None,
             };
@@ -269,7 +269,7 @@ impl Builder<'_> {
             .collect::<Result<_, _>>()?;
         Ok(Some(WantedResource {
             id,
-            group,
+            heading,
             notify,
             spec,
         }))

@@ -177,7 +177,7 @@ fn unused(catalogue: &Catalogue, template: &ServiceTemplate) -> Vec<String> {
     let renderer = &catalogue.renderer;
     let mut variables = BTreeSet::new();
     let mut files = BTreeSet::new();
-    let mut groups = BTreeSet::new();
+    let mut headings = BTreeSet::new();
     let mut notified = BTreeSet::new();
     let texts = template
         .files
@@ -226,7 +226,7 @@ fn unused(catalogue: &Catalogue, template: &ServiceTemplate) -> Vec<String> {
                     .map(str::to_owned),
             );
         }
-        groups.extend(entry.group.clone());
+        headings.extend(entry.heading.clone());
         notified.extend(entry.notify.iter().cloned());
     }
     if !manifest.releases.is_empty() {
@@ -244,8 +244,8 @@ fn unused(catalogue: &Catalogue, template: &ServiceTemplate) -> Vec<String> {
     for name in manifest.vars.keys() {
         report("the variable", name, variables.contains(name));
     }
-    for name in manifest.groups.keys() {
-        report("the heading", name, groups.contains(name));
+    for name in manifest.headings.keys() {
+        report("the heading", name, headings.contains(name));
     }
     for name in template.files.keys() {
         report(

@@ -24,8 +24,6 @@ impl Renderer {
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         let syntax = SyntaxConfig::builder()
             .keep_trailing_newline(true)
-            .trim_blocks(true)
-            .lstrip_blocks(true)
             .build();
         if let Ok(syntax) = syntax {
             environment.set_syntax(syntax);

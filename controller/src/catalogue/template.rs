@@ -60,7 +60,7 @@ pub struct Manifest {
     pub vars: IndexMap<String, toml::Value>,
     /// Headings of the plan.
     #[serde(default)]
-    pub groups: IndexMap<String, Text>,
+    pub headings: IndexMap<String, Text>,
     /// The desired state, in order.
     #[serde(default)]
     pub resources: Vec<ResourceEntry>,
@@ -137,7 +137,7 @@ pub struct ResourceEntry {
     /// Its kind.
     pub kind: String,
     /// Its heading.
-    pub group: Option<String>,
+    pub heading: Option<String>,
     /// It is left out when this expression is false.
     pub when: Option<String>,
     /// It is repeated for each element of the list that this expression gives.

@@ -31,7 +31,7 @@ fn catalogue(rest: &str) -> Result<(TempDir, Catalogue), CatalogueError> {
     fs::write(template.join("service.toml"), format!("{head}\n{rest}")).expect("written");
     fs::write(
         template.join("files/site.conf.j2"),
-        "server_name {{ domain }};\n{% if host.container %}\n# container\n{% endif %}\n",
+        "server_name {{ domain }};\n{%- if host.container %}\n# container\n{%- endif %}\n",
     )
     .expect("written");
     let catalogue = Catalogue::load(&[folder.path().to_owned()])?;
@@ -85,7 +85,7 @@ fn conditions_lists_and_files_become_resources() {
         [vars]
         packages = ["php-fpm", "php-{{ kind }}"]
         kind = "{{ 'xml' if host.release == '12' else 'dom' }}"
-        [groups]
+        [headings]
         web = { de = "Webserver", en = "Web server" }
         [[resources]]
         kind = "package"
@@ -102,7 +102,7 @@ fn conditions_lists_and_files_become_resources() {
         line = "x"
         [[resources]]
         kind = "file"
-        group = "web"
+        heading = "web"
         path = "/etc/nginx/{{ service.instance }}"
         template = "site.conf.j2"
         notify = ["nginx"]

@@ -148,7 +148,7 @@ pub async fn apply(arguments: &Apply, controller: &Controller, style: Style) -> 
 }
 
 /// Where to find what was set up, and how to get in.
-fn welcome(details: &serde_json::Value, style: Style) {
+pub fn welcome(details: &serde_json::Value, style: Style) {
     for part in details["parts"].as_array().into_iter().flatten() {
         let Some(url) = part["url"].as_str() else { continue };
         println!("  {}", style.bold(url));

@@ -211,7 +211,7 @@ impl Assembler<'_> {
                 }
             };
             for (id, spec) in specs {
-                if let Some(heading) = &resource.group {
+                if let Some(heading) = &resource.heading {
                     headings.insert(id.clone(), heading.clone());
                 }
                 section.resources.push(Resource {

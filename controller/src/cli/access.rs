@@ -1,0 +1,55 @@
+//! The person's own access to a host, used once to put Allmende's in place.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use super::CliError;
+use super::arguments::Confirm;
+use crate::fleet::{self, Destination, fingerprint};
+use crate::model::Secret;
+
+/// Shows the fingerprint of a host that is met for the first time, and asks whether it is the right one.
+///
+/// # Errors
+/// If the host cannot be reached, the answer is no, or there is nobody to ask.
+pub async fn ask_fingerprint(destination: &Destination, confirm: &Confirm) -> Result<String, CliError> {
+    let scanned = fleet::probe(destination).await?;
+    let shown = fingerprint(&scanned.key).map_err(fleet::FleetError::from)?;
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::Declined(format!(
+            "{} shows a host key with the fingerprint {shown}. Compare it with what its console or provider shows, then add: --fingerprint {shown}",
+            destination.address
+        )));
+    }
+    println!("This is the first contact with {}.", destination.address);
+    println!("It shows a host key with the fingerprint");
+    println!("  {shown}");
+    println!("Compare it with what the host's console or your provider shows.");
+    let question = Confirm {
+        yes: false,
+        ..confirm.clone()
+    };
+    question.ask("Is it the same")?;
+    Ok(shown)
+}
+
+/// Asks for a secret without showing it.
+///
+/// # Errors
+/// If there is nobody to ask.
+pub fn ask_secret(question: &str) -> Result<Secret, CliError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::Declined(format!("{question}: there is no terminal to ask at")));
+    }
+    rpassword::prompt_password(format!("{question}: "))
+        .map(Secret::new)
+        .map_err(|error| CliError::Declined(format!("cannot ask: {error}")))
+}
+
+/// Expands a leading `~/`, which a shell leaves alone after `--identity=`.
+pub fn expand_home(path: PathBuf) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => path,
+    }
+}

@@ -1,0 +1,150 @@
+//! `allmende host`.
+
+use clap::Subcommand;
+
+use super::access::{ask_fingerprint, expand_home};
+use super::arguments::Confirm;
+use super::organisation::{Changing, Show};
+use super::status::local_time;
+use super::style::Style;
+use super::template::Json;
+use super::{Answer, CliError, access, perform, print_json, show_preview, table};
+use crate::fleet::{self, Destination};
+use crate::model::Host;
+use crate::operations::{AddHost, Controller, EditHost, Operation, ReadFacts, RemoveHost};
+
+/// What can be asked about hosts.
+#[derive(Debug, Subcommand)]
+pub enum HostCommand {
+    /// Takes a host into care: puts the agent and Allmende's key in place with your own access, once
+    #[command(after_help = "Example:
+  allmende host add web1 --org kita-sonne --address 192.0.2.10 --identity ~/.ssh/id_ed25519")]
+    Add(Changing<AddHost>),
+    /// Lists all hosts
+    List(Json),
+    /// Shows a host as Allmende knows it
+    Show(Show),
+    /// Asks a host what it is
+    Facts(Show),
+    /// Changes what is known about a host, or its settings
+    Edit(Changing<EditHost>),
+    /// Gives a host back: takes the agent and Allmende's key off it
+    Remove(Changing<RemoveHost>),
+}
+
+/// Runs it.
+pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -> Result<Answer, CliError> {
+    match command {
+        HostCommand::Add(Changing { operation, confirm }) => {
+            let mut operation = operation.clone();
+            if !confirm.dry_run {
+                let destination = Destination {
+                    name: operation.name.to_string(),
+                    address: operation.address.clone(),
+                    port: operation.port,
+                };
+                if operation.fingerprint.is_none() {
+                    operation.fingerprint = Some(ask_fingerprint(&destination, confirm).await?);
+                }
+                operation.access = Some(fleet::PersonalAccess {
+                    user: operation.user.clone(),
+                    identity: operation.identity.clone().map(expand_home),
+                    ask: std::sync::Arc::new(|question: &str| access::ask_secret(question).ok()),
+                });
+            }
+            perform(&operation, controller, confirm, style).await
+        }
+        HostCommand::Edit(Changing { operation, confirm }) => {
+            perform(operation, controller, confirm, style).await
+        }
+        HostCommand::Remove(Changing { operation, confirm }) => {
+            if !confirm.dry_run {
+                show_preview(&operation.preview(controller).await?);
+                confirm.ask_for_name("Remove it", operation.name.as_str())?;
+            }
+            let confirm = Confirm {
+                yes: true,
+                ..confirm.clone()
+            };
+            perform(operation, controller, &confirm, style).await
+        }
+        HostCommand::List(json) => {
+            let hosts = controller.store.hosts().list().await?;
+            if json.json {
+                print_json(&hosts);
+            } else {
+                let rows = hosts.iter().map(|host| {
+                    vec![
+                        host.name.to_string(),
+                        host.organisation.as_ref().map_or("shared", |name| name.as_str()).to_owned(),
+                        host.address.clone(),
+                        format!("{} {}", host.facts.os, host.facts.release),
+                        local_time(host.seen_at),
+                    ]
+                });
+                println!("{}", table(["HOST", "OWNER", "ADDRESS", "SYSTEM", "LAST CONTACT"], rows));
+            }
+            Ok(Answer::Yes)
+        }
+        HostCommand::Show(Show { name, json }) => {
+            let host = controller.store.hosts().get(name).await?;
+            show(&host, json, controller, style).await
+        }
+        HostCommand::Facts(Show { name, json }) => {
+            let facts = ReadFacts { name: name.clone() };
+            let host = facts.read(controller).await?;
+            if json.json {
+                print_json(&host.facts);
+                return Ok(Answer::Yes);
+            }
+            show(&host, json, controller, style).await
+        }
+    }
+}
+
+async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -> Result<Answer, CliError> {
+    let services = controller.store.services().on_host(&host.name).await?;
+    let fingerprint = fleet::fingerprint(&host.host_key).map_err(fleet::FleetError::from)?;
+    if json.json {
+        print_json(&serde_json::json!({
+            "host": host,
+            "fingerprint": fingerprint,
+            "services": services,
+        }));
+        return Ok(Answer::Yes);
+    }
+    let owner = host
+        .organisation
+        .as_ref()
+        .map_or("shared by several organisations", |name| name.as_str());
+    let facts = &host.facts;
+    println!("{}", style.bold(host.name.as_str()));
+    let line = |name: &str, value: String| println!("  {name:12}  {value}");
+    line("owner", owner.to_owned());
+    line("address", format!("{} port {}", host.address, host.port));
+    line("fingerprint", fingerprint);
+    line("system", format!("{} {} ({}), kernel {}", facts.os, facts.release, facts.arch, facts.kernel));
+    line(
+        "size",
+        format!(
+            "{} CPUs, {} MB memory, {} of {} MB disk free",
+            facts.cpus, facts.memory_mb, facts.disk_free_mb, facts.disk_mb
+        ),
+    );
+    for (name, value) in [("location", &host.location), ("provider", &host.provider)] {
+        if let Some(value) = value {
+            line(name, value.clone());
+        }
+    }
+    if let Some(cost) = host.monthly_cost {
+        line("costs", format!("{cost} a month"));
+    }
+    for (name, value) in &host.settings {
+        line("setting", format!("{name} = {value}"));
+    }
+    for service in services {
+        line("service", format!("{} ({})", service.full_name(), service.template));
+    }
+    line("last contact", local_time(host.seen_at));
+    Ok(Answer::Yes)
+}
