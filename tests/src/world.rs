@@ -1,0 +1,156 @@
+//! A world to test in: a data directory of its own, and practice hosts that go away with it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::{Finished, program};
+
+/// A data directory with a lab. Dropping it removes both.
+pub struct World {
+    folder: TempDir,
+    has_lab: bool,
+}
+
+/// How to reach a practice host.
+#[derive(Debug, Clone)]
+pub struct HostAccess {
+    /// `practice1`.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// `SHA256:…`.
+    pub fingerprint: String,
+    /// The private key that logs in as root.
+    pub identity: PathBuf,
+}
+
+impl World {
+    /// A world with an initialised data directory and no hosts.
+    pub fn new() -> Self {
+        // Not in /tmp, which is memory on many machines and too small for practice hosts.
+        let folder = TempDir::with_prefix_in("allmende-test-", "/var/tmp").expect("a folder in /var/tmp");
+        let world = Self {
+            folder,
+            has_lab: false,
+        };
+        world.run(&["init"]).expect(0);
+        world
+    }
+
+    /// A world with practice hosts of this Debian release.
+    pub fn with_hosts(count: u32, release: &str) -> (Self, Vec<HostAccess>) {
+        Self::with_hosts_of(count, release, &[])
+    }
+
+    /// A world with practice hosts, with further arguments for `lab up`.
+    pub fn with_hosts_of(count: u32, release: &str, further: &[&str]) -> (Self, Vec<HostAccess>) {
+        let mut world = Self::new();
+        world.has_lab = true;
+        let count = count.to_string();
+        let mut arguments = vec!["lab", "up", "--yes", "--hosts", &count, "--release", release];
+        arguments.extend(further);
+        world.run(&arguments).expect(0);
+        let hosts = world.hosts();
+        (world, hosts)
+    }
+
+    /// The practice hosts as they are now.
+    pub fn hosts(&self) -> Vec<HostAccess> {
+        let list = self.run(&["lab", "list", "--json"]).expect(0).json();
+        let text = |host: &Value, key: &str| host[key].as_str().unwrap_or_default().to_owned();
+        list.as_array()
+            .into_iter()
+            .flatten()
+            .map(|host| HostAccess {
+                name: text(host, "name"),
+                address: text(host, "address"),
+                fingerprint: text(host, "fingerprint"),
+                identity: text(host, "identity").into(),
+            })
+            .collect()
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The program, ready to be given arguments and to be started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command
+            .args(arguments)
+            .env("ALLMENDE_DATA_DIR", self.folder.path())
+            .env_remove("SSH_AUTH_SOCK");
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        Finished::of(&mut self.command(arguments))
+    }
+
+    /// Adds the organisation `kita-sonne` and takes a practice host into care as `name`.
+    pub fn care_for(&self, name: &str, host: &HostAccess) {
+        if self.run(&["org", "show", "kita-sonne"]).code != Some(0) {
+            let title = "KiTa Sonne e.V.";
+            self.run(&["org", "add", "kita-sonne", "--name", title, "--sector", "kita"])
+                .expect(0);
+        }
+        let identity = host.identity.display().to_string();
+        self.run(&[
+            "host",
+            "add",
+            name,
+            "--org",
+            "kita-sonne",
+            "--address",
+            &host.address,
+            "--identity",
+            &identity,
+            "--fingerprint",
+            &host.fingerprint,
+        ])
+        .expect(0);
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.has_lab {
+            let down = self.run(&["lab", "down"]);
+            if down.code != Some(0) {
+                eprintln!("the lab could not be taken down: {}", down.said());
+            }
+        }
+    }
+}
+
+impl HostAccess {
+    /// A command on the host, over ssh with the lab's own key.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("ssh");
+        command
+            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"])
+            .arg("-i")
+            .arg(&self.identity)
+            .arg(format!("root@{}", self.address))
+            .arg(line);
+        command
+    }
+
+    /// Runs a command on the host to its end.
+    pub fn run(&self, line: &str) -> Finished {
+        Finished::of(&mut self.command(line))
+    }
+}
