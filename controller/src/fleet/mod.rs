@@ -1,1 +1,40 @@
-//! (being built)
+//! Hosts over SSH: first contact, the agent's installation, and sessions with the agent.
+//!
+//! ```text
+//! probe ──▶ a person looks at the fingerprint ──▶ bootstrap (personal access, once)
+//!                                                      │
+//!                          Session::connect (the controller's key, the pinned host key)
+//!                                                      │
+//!            request · put_blob · take_reports · ensure_current · uninstall · close
+//! ```
+//!
+//! Transport is SSH and nothing else. With the controller's key a host starts the agent and nothing but the agent: what
+//! is asked of it is a [`Request`](allmende_agent::protocol::Request), never a command line. Only [`bootstrap`] uses a
+//! shell, through the access of the person who adds the host.
+//!
+//! This room knows neither store nor vault: keys come in as arguments.
+
+mod access;
+mod agent_channel;
+mod bootstrap;
+mod connection;
+mod destination;
+mod embedded;
+mod error;
+mod frames;
+mod identity;
+mod keys;
+mod remote_script;
+mod replacement;
+mod session;
+mod upload;
+
+pub use access::{PersonalAccess, Question};
+pub use bootstrap::{Enrolled, Step, bootstrap};
+pub use connection::{ScannedHost, probe, probe_for};
+pub use destination::Destination;
+pub use embedded::EMBEDDED_AGENT;
+pub use error::FleetError;
+pub use keys::{ControllerKey, InvalidKey, fingerprint};
+pub use session::Session;
+pub use upload::BlobSource;

@@ -1,0 +1,160 @@
+//! A session with the agent of a host.
+
+use allmende_agent::protocol::{Answer, Event, Facts, Hello, PROTOCOL_VERSION, Report, Request};
+
+use super::agent_channel::AgentChannel;
+use super::connection::Connection;
+use super::keys::ControllerKey;
+use super::{Destination, EMBEDDED_AGENT, FleetError};
+use crate::model::{Host, HostKey};
+
+/// A session with the agent of a host. Several requests can be under way at once.
+///
+/// Dropping it closes the agent's input: the agent finishes the resource in hand, keeps its report and ends.
+/// [`Session::close`] also waits for that.
+pub struct Session {
+    pub(super) connection: Connection,
+    pub(super) channel: AgentChannel,
+}
+
+impl Session {
+    /// Connects with the controller's key to a host whose key is pinned, starts the agent and exchanges hellos.
+    ///
+    /// An agent that speaks an older protocol is replaced at once; whether one of the same protocol is replaced is up to
+    /// the caller ([`Session::ensure_current`]).
+    ///
+    /// # Errors
+    /// See [`FleetError`]; nothing is sent to a host with another key than the pinned one.
+    pub async fn connect(host: &Host, key: &ControllerKey) -> Result<Self, FleetError> {
+        let mut session = Self::open(&Destination::from(host), &host.host_key, key).await?;
+        if session.hello().protocol < PROTOCOL_VERSION {
+            session.ensure_current().await?;
+        }
+        Ok(session)
+    }
+
+    /// Connects and exchanges hellos; the agent stays as it is.
+    pub(super) async fn open(
+        host: &Destination,
+        pinned: &HostKey,
+        key: &ControllerKey,
+    ) -> Result<Self, FleetError> {
+        let mut connection = Connection::open(host, pinned).await?;
+        connection.log_in(key).await?;
+        let channel = AgentChannel::start(&connection).await?;
+        let session = Self { connection, channel };
+        session.refuse_newer()?;
+        Ok(session)
+    }
+
+    fn refuse_newer(&self) -> Result<(), FleetError> {
+        let hello = self.hello();
+        if hello.protocol > PROTOCOL_VERSION {
+            return Err(FleetError::AgentTooNew {
+                host: self.host().clone(),
+                version: super::error::one_line(&hello.version),
+                protocol: hello.protocol,
+            });
+        }
+        Ok(())
+    }
+
+    /// The host.
+    pub fn host(&self) -> &Destination {
+        self.connection.host()
+    }
+
+    /// How the agent introduced itself.
+    pub fn hello(&self) -> &Hello {
+        self.channel.hello()
+    }
+
+    /// What the host is, as of now.
+    pub fn facts(&self) -> &Facts {
+        &self.hello().facts
+    }
+
+    /// Whether the agent is the one that this controller carries.
+    pub fn is_current(&self) -> bool {
+        self.hello().sha256 == EMBEDDED_AGENT.sha256
+    }
+
+    /// Asks for something, passes events on as they come, and returns the answer.
+    ///
+    /// Dropping the future stops listening, not the agent; dropping the session does that.
+    ///
+    /// # Errors
+    /// [`FleetError::Refused`] if the agent says no; see [`FleetError`] for the rest.
+    pub async fn request(&self, request: Request, on_event: impl FnMut(Event)) -> Result<Answer, FleetError> {
+        self.channel.request(request, on_event).await
+    }
+
+    /// Compares the host with what is wanted, or makes it so: any request whose answer is a report.
+    ///
+    /// # Errors
+    /// As for [`Session::request`].
+    pub async fn report(&self, request: Request, on_event: impl FnMut(Event)) -> Result<Report, FleetError> {
+        match self.request(request, on_event).await? {
+            Answer::Report(report) => Ok(report),
+            answer => Err(self.unexpected("a report", &answer)),
+        }
+    }
+
+    /// Collects the reports of runs that ended without a controller listening, oldest first, each with the run's name.
+    /// They are dropped on the host.
+    ///
+    /// # Errors
+    /// As for [`Session::request`].
+    pub async fn take_reports(&self) -> Result<Vec<(String, Report)>, FleetError> {
+        let mut reports = Vec::new();
+        for run in &self.hello().waiting_reports {
+            let report = self
+                .report(Request::TakeReport { run: run.clone() }, |_| ())
+                .await?;
+            reports.push((run.clone(), report));
+        }
+        Ok(reports)
+    }
+
+    /// Takes the agent and the controller's key off the host. Nothing of Allmende's own is left there.
+    ///
+    /// # Errors
+    /// As for [`Session::request`].
+    pub async fn uninstall(self, key: &ControllerKey) -> Result<(), FleetError> {
+        let request = Request::Uninstall {
+            public_key: key.public_key().to_owned(),
+        };
+        self.request_done(request).await?;
+        self.close().await;
+        Ok(())
+    }
+
+    /// Ends the session and waits until the agent has ended; not longer than a few seconds.
+    pub async fn close(self) {
+        let Self {
+            connection,
+            mut channel,
+        } = self;
+        channel.hang_up().await;
+        connection.close().await;
+    }
+
+    pub(super) async fn request_done(&self, request: Request) -> Result<(), FleetError> {
+        match self.request(request, |_| ()).await? {
+            Answer::Done => Ok(()),
+            answer => Err(self.unexpected("\"done\"", &answer)),
+        }
+    }
+
+    pub(super) fn unexpected(&self, wanted: &str, answer: &Answer) -> FleetError {
+        let kind = match answer {
+            Answer::Done => "\"done\"",
+            Answer::Report(_) => "a report",
+            Answer::Blobs(_) => "a list of blobs",
+        };
+        FleetError::Protocol {
+            host: self.host().clone(),
+            reason: format!("{wanted} was to come, {kind} came"),
+        }
+    }
+}
