@@ -250,8 +250,8 @@ impl Builder<'_> {
         if entry.kind == "file" {
             self.fill_in_content(&mut fields, variables)?;
         }
-        let group =
-            match &entry.group {
+        let heading =
+            match &entry.heading {
                 Some(key) => Some(self.template.manifest.headings.get(key).cloned().ok_or_else(|| {
                     Problem::new(format!("heading: there is no {key:?} in [headings]"))
                 })?),

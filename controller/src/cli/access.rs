@@ -2,19 +2,23 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::CliError;
 use super::arguments::Confirm;
-use crate::fleet::{self, Destination, fingerprint};
+use crate::fleet::{self, Destination, Question};
 use crate::model::Secret;
+use crate::operations::{Asker, OperationError};
 
 /// Shows the fingerprint of a host that is met for the first time, and asks whether it is the right one.
 ///
 /// # Errors
 /// If the host cannot be reached, the answer is no, or there is nobody to ask.
 pub async fn ask_fingerprint(destination: &Destination, confirm: &Confirm) -> Result<String, CliError> {
-    let scanned = fleet::probe(destination).await?;
-    let shown = fingerprint(&scanned.key).map_err(fleet::FleetError::from)?;
+    let shown = fleet::probe(destination)
+        .await
+        .map_err(OperationError::from)?
+        .fingerprint;
     if !std::io::stdin().is_terminal() {
         return Err(CliError::Declined(format!(
             "{} shows a host key with the fingerprint {shown}. Compare it with what its console or provider shows, then add: --fingerprint {shown}",
@@ -33,17 +37,15 @@ pub async fn ask_fingerprint(destination: &Destination, confirm: &Confirm) -> Re
     Ok(shown)
 }
 
-/// Asks for a secret without showing it.
-///
-/// # Errors
-/// If there is nobody to ask.
-pub fn ask_secret(question: &str) -> Result<Secret, CliError> {
-    if !std::io::stdin().is_terminal() {
-        return Err(CliError::Declined(format!("{question}: there is no terminal to ask at")));
-    }
-    rpassword::prompt_password(format!("{question}: "))
-        .map(Secret::new)
-        .map_err(|error| CliError::Declined(format!("cannot ask: {error}")))
+/// Asks for passwords without showing them; without a terminal there is no answer.
+pub fn asker() -> Asker {
+    Asker(Arc::new(|question: &Question| {
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let answer = rpassword::prompt_password(format!("{question}: ")).ok()?;
+        Some(Secret::new(answer))
+    }))
 }
 
 /// Expands a leading `~/`, which a shell leaves alone after `--identity=`.

@@ -9,11 +9,10 @@ use super::follow::Follower;
 use super::plan_view::{show, totals};
 use super::style::Style;
 use super::{Answer, CliError, lab};
-use crate::fleet::PersonalAccess;
 use crate::lab::{Lab, UpOptions};
 use crate::model::{Name, Sector, ServiceRef};
 use crate::operations::{
-    AddHost, AddOrganisation, AddService, ApplyHost, Controller, Operation, OperationError, Setting, execute,
+    AddHost, AddOrganisation, AddService, ApplyHost, Asker, Controller, Operation, OperationError, Setting, execute,
 };
 
 /// Arguments of `demo`.
@@ -60,7 +59,6 @@ pub async fn run(arguments: &Demo, data_dir: &Path, style: Style) -> Result<Answ
         job(&add, &controller, style).await?;
     }
     if !controller.store.hosts().list().await?.iter().any(|known| known.name == host) {
-        let identity = Some(practice.identity.clone());
         let add = AddHost {
             name: host.clone(),
             organisation: Some(organisation.clone()),
@@ -68,16 +66,12 @@ pub async fn run(arguments: &Demo, data_dir: &Path, style: Style) -> Result<Answ
             address: practice.address.to_string(),
             port: 22,
             user: "root".to_owned(),
-            identity: identity.clone(),
+            identity: Some(practice.identity.clone()),
             fingerprint: practice.fingerprint.clone(),
             location: Some("this computer".to_owned()),
             provider: None,
             monthly_cost: None,
-            access: Some(PersonalAccess {
-                user: "root".to_owned(),
-                identity,
-                ask: std::sync::Arc::new(|_| None),
-            }),
+            asker: Asker::default(),
         };
         job(&add, &controller, style).await?;
     }

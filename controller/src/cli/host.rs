@@ -2,16 +2,16 @@
 
 use clap::Subcommand;
 
-use super::access::{ask_fingerprint, expand_home};
+use super::access::{ask_fingerprint, asker, expand_home};
 use super::arguments::Confirm;
 use super::organisation::{Changing, Show};
 use super::status::local_time;
 use super::style::Style;
 use super::template::Json;
-use super::{Answer, CliError, access, perform, print_json, show_preview, table};
-use crate::fleet::{self, Destination};
+use super::{Answer, CliError, perform, print_json, show_preview, table};
+use crate::fleet;
 use crate::model::Host;
-use crate::operations::{AddHost, Controller, EditHost, Operation, ReadFacts, RemoveHost};
+use crate::operations::{AddHost, Controller, EditHost, Operation, OperationError, ReadFacts, RemoveHost};
 
 /// What can be asked about hosts.
 #[derive(Debug, Subcommand)]
@@ -38,19 +38,11 @@ pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -
         HostCommand::Add(Changing { operation, confirm }) => {
             let mut operation = operation.clone();
             if !confirm.dry_run {
-                let destination = Destination {
-                    name: operation.name.to_string(),
-                    address: operation.address.clone(),
-                    port: operation.port,
-                };
                 if operation.fingerprint.is_none() {
-                    operation.fingerprint = Some(ask_fingerprint(&destination, confirm).await?);
+                    operation.fingerprint = Some(ask_fingerprint(&operation.destination(), confirm).await?);
                 }
-                operation.access = Some(fleet::PersonalAccess {
-                    user: operation.user.clone(),
-                    identity: operation.identity.clone().map(expand_home),
-                    ask: std::sync::Arc::new(|question: &str| access::ask_secret(question).ok()),
-                });
+                operation.identity = operation.identity.map(expand_home);
+                operation.asker = asker();
             }
             perform(&operation, controller, confirm, style).await
         }
@@ -104,7 +96,8 @@ pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -
 
 async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -> Result<Answer, CliError> {
     let services = controller.store.services().on_host(&host.name).await?;
-    let fingerprint = fleet::fingerprint(&host.host_key).map_err(fleet::FleetError::from)?;
+    let fingerprint = fleet::fingerprint(&host.host_key)
+        .map_err(|error| OperationError::Refused(error.to_string()))?;
     if json.json {
         print_json(&serde_json::json!({
             "host": host,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Name, instance_name};
+use super::{JobId, Name, ServiceRef, instance_name};
 
 /// Values given for the parameters of a template, by name; never secrets, those are in the vault.
 pub type Parameters = BTreeMap<String, String>;
@@ -46,6 +46,14 @@ impl Service {
 
     /// `kita-sonne/cloud`.
     pub fn full_name(&self) -> String {
-        format!("{}/{}", self.organisation, self.name)
+        self.reference().to_string()
+    }
+
+    /// How to point at it without any doubt.
+    pub fn reference(&self) -> ServiceRef {
+        ServiceRef {
+            organisation: Some(self.organisation.clone()),
+            service: self.name.clone(),
+        }
     }
 }

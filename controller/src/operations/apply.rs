@@ -107,7 +107,11 @@ impl Operation for ApplyHost {
         let session = controller.session(&host).await?;
         collect_reports(&session, &host.name, context).await?;
         let facts = session.facts().clone();
-        controller.store.hosts().set_facts(&host.name, &facts).await?;
+        controller
+            .store
+            .hosts()
+            .set_facts(&host.name, &facts, jiff::Timestamp::now())
+            .await?;
         let assembly = Self::assemble(controller, &session, &host, &services).await?;
         let run = Run {
             id: format!("job-{}", context.job_id()),
@@ -131,7 +135,11 @@ impl Operation for ApplyHost {
                     job: context.job_id(),
                     parameters: part.parameters.clone(),
                 };
-                controller.store.services().set_applied(service, &applied).await?;
+                controller
+                    .store
+                    .services()
+                    .set_applied(&service.reference(), Some(&applied))
+                    .await?;
             }
         }
         session.close().await;

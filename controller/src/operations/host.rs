@@ -1,14 +1,34 @@
 //! Operations on hosts that need the host itself: add, remove, read facts.
 
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
-use crate::fleet::{self, PersonalAccess};
-use crate::model::{Host, HostKey, JobEventKind, MonthlyCost, Name, Outcome, Parameters};
+use crate::fleet::{self, Destination, PersonalAccess, Question, Step};
+use crate::model::{Host, JobEventKind, MonthlyCost, Name, Outcome, Parameters, Secret};
+
+/// Asks the person who adds a host for a password or passphrase; none when there is no answer.
+#[derive(Clone)]
+pub struct Asker(pub Arc<dyn Fn(&Question) -> Option<Secret> + Send + Sync>);
+
+impl Default for Asker {
+    fn default() -> Self {
+        Self(Arc::new(|_| None))
+    }
+}
+
+impl fmt::Debug for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asker")
+    }
+}
 
 /// Takes a host into care: puts the agent and Allmende's key in place with your own access, once
-#[derive(Debug, Args, Serialize, Deserialize)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct AddHost {
     /// Short name of the host, for example web1
     pub name: Name,
@@ -30,7 +50,7 @@ pub struct AddHost {
     pub user: String,
     /// Your own private key for it; without one, your ssh-agent or your password is used
     #[arg(long, value_name = "FILE")]
-    pub identity: Option<std::path::PathBuf>,
+    pub identity: Option<PathBuf>,
     /// Fingerprint of its host key, as its console or provider shows it; without one you are asked
     #[arg(long, value_name = "SHA256:…")]
     pub fingerprint: Option<String>,
@@ -43,10 +63,39 @@ pub struct AddHost {
     /// What it costs a month, in euros
     #[arg(long, value_name = "EUROS")]
     pub monthly_cost: Option<MonthlyCost>,
-    /// How the person logs in; filled in by the face.
+    /// Who answers questions while the person's access is used.
     #[arg(skip)]
     #[serde(skip)]
-    pub access: Option<PersonalAccess>,
+    pub asker: Asker,
+}
+
+impl AddHost {
+    /// Where the host is.
+    pub fn destination(&self) -> Destination {
+        Destination {
+            name: self.name.to_string(),
+            address: self.address.clone(),
+            port: self.port,
+        }
+    }
+}
+
+/// A step of the bootstrap, for people.
+fn told(step: Step, host: &Name) -> JobEventKind {
+    let text = match step {
+        Step::LogIn => format!("logging in to {host} with your own access"),
+        Step::Look => format!("looking whether {host} can be taken into care"),
+        Step::SendAgent { sent, total } => {
+            return JobEventKind::Progress {
+                what: format!("sending the agent to {host}"),
+                done: sent,
+                total,
+            };
+        }
+        Step::Prove => "proving that Allmende's own key starts the agent".to_owned(),
+        Step::TakeBack => format!("that did not work: taking everything off {host} again"),
+    };
+    JobEventKind::Step { text }
 }
 
 impl Operation for AddHost {
@@ -80,30 +129,32 @@ impl Operation for AddHost {
                 self.name
             )));
         }
-        let (Some(access), Some(fingerprint)) = (&self.access, &self.fingerprint) else {
+        let destination = self.destination();
+        let Some(fingerprint) = &self.fingerprint else {
             return Err(OperationError::Refused(
-                "adding a host needs a person's own access and the host's fingerprint".to_owned(),
+                "adding a host needs the fingerprint of its host key: --fingerprint SHA256:…".to_owned(),
             ));
         };
+        let pinned = fleet::probe_for(&destination, fingerprint).await?.key;
         let key = controller.ssh_key().await?;
-        let progress = |text: &str| {
-            context.notify(JobEventKind::Step {
-                text: text.to_owned(),
-            });
-        };
-        let destination = fleet::Destination::new(self.name.clone(), self.address.clone(), self.port);
-        let ready = fleet::bootstrap(&destination, access, fingerprint, &key, &progress).await?;
+        let mut ask = |question: &Question| (self.asker.0)(question);
+        let mut access = PersonalAccess::new(&self.user, &mut ask);
+        if let Some(identity) = &self.identity {
+            access = access.with_identity(identity);
+        }
+        let mut progress = |step: Step| context.notify(told(step, &self.name));
+        let enrolled = fleet::bootstrap(&destination, &pinned, access, &key, &mut progress).await?;
         let host = Host {
             name: self.name.clone(),
             organisation: self.organisation.clone(),
             address: self.address.clone(),
             port: self.port,
-            host_key: HostKey(ready.host_key.0),
+            host_key: enrolled.host_key,
             location: self.location.clone(),
             provider: self.provider.clone(),
             monthly_cost: self.monthly_cost,
             settings: Parameters::new(),
-            facts: ready.facts,
+            facts: enrolled.facts,
             seen_at: jiff::Timestamp::now(),
         };
         controller.store.hosts().add(&host).await?;
@@ -174,7 +225,7 @@ impl Operation for RemoveHost {
         if !self.forget {
             let key = controller.ssh_key().await?;
             let session = controller.session(&host).await?;
-            session.uninstall(&key.public).await?;
+            session.uninstall(&key).await?;
         }
         controller.store.hosts().remove(&self.name).await?;
         Ok(Outcome {
@@ -206,7 +257,11 @@ impl ReadFacts {
         let session = controller.session(&host).await?;
         let facts = session.facts().clone();
         session.close().await;
-        controller.store.hosts().set_facts(&self.name, &facts).await?;
+        controller
+            .store
+            .hosts()
+            .set_facts(&self.name, &facts, jiff::Timestamp::now())
+            .await?;
         Ok(controller.store.hosts().get(&self.name).await?)
     }
 }

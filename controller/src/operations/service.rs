@@ -262,7 +262,7 @@ impl Operation for RemoveService {
         let controller = context.controller();
         let message = self.sentence(controller, "is").await?;
         let service = controller.store.services().find(&self.service).await?;
-        controller.store.services().remove(&service).await?;
+        controller.store.services().remove(&service.reference()).await?;
         let scope = SecretScope::Service(service.organisation, service.name);
         controller.vault.remove_scope(&scope).await?;
         Ok(Outcome {

@@ -4,7 +4,7 @@ mod archives;
 mod assembly;
 mod authority;
 
-use allmende_agent::protocol::{Action, Answer, Event, RefusalKind, Report, Request};
+use allmende_agent::protocol::{Action, Event, RefusalKind, Report, Request};
 use serde::Serialize;
 
 pub use archives::{ArchiveCache, ArchiveError};
@@ -12,7 +12,7 @@ pub use assembly::{Assembler, Assembly, BASE, Login, Part};
 pub use authority::{AuthorityError, IssuedCertificate, create as create_authority};
 
 use crate::catalogue::CatalogueError;
-use crate::fleet::{FleetError, Session};
+use crate::fleet::{BlobSource, FleetError, Session};
 use crate::model::{JobEventKind, Name, Secret, Service};
 use crate::vault::{Vault, VaultError};
 
@@ -77,12 +77,6 @@ pub enum ProvisionError {
         /// What the agent said.
         reason: String,
     },
-    /// The agent answered something that was not asked.
-    #[error("the agent on {host} gave an answer that does not belong to the question; update Allmende")]
-    OddAnswer {
-        /// The host.
-        host: Name,
-    },
 }
 
 impl ProvisionError {
@@ -108,15 +102,12 @@ pub struct Run {
 /// # Errors
 /// See [`ProvisionError`].
 pub async fn plan(session: &Session, host: &Name, assembly: Assembly) -> Result<HostPlan, ProvisionError> {
-    let request = Request::Plan(assembly.desired);
-    match session.request(request, |_| {}).await? {
-        Answer::Report(report) => Ok(HostPlan {
-            host: host.clone(),
-            parts: assembly.parts,
-            report,
-        }),
-        _ => Err(ProvisionError::OddAnswer { host: host.clone() }),
-    }
+    let report = session.report(Request::Plan(assembly.desired), |_| {}).await?;
+    Ok(HostPlan {
+        host: host.clone(),
+        parts: assembly.parts,
+        report,
+    })
 }
 
 /// Makes a host look like an assembly and reports as it happens.
@@ -149,14 +140,12 @@ pub async fn apply(
         holder: run.holder.clone(),
         desired: assembly.desired.clone(),
     };
-    let mut answer = session.request(request(), on_event).await;
-    if matches!(&answer, Err(FleetError::Refused { refusal, .. }) if refusal.kind == RefusalKind::BlobsMissing) {
+    let mut report = session.report(request(), on_event).await;
+    if matches!(&report, Err(FleetError::Refused { refusal, .. }) if refusal.kind == RefusalKind::BlobsMissing) {
         send_archives(session, host, &assembly, cache, notify).await?;
-        answer = session.request(request(), on_event).await;
+        report = session.report(request(), on_event).await;
     }
-    let Answer::Report(report) = answer? else {
-        return Err(ProvisionError::OddAnswer { host: host.clone() });
-    };
+    let report = report?;
     if let Some(reason) = report.stopped {
         return Err(ProvisionError::Stopped {
             host: host.clone(),
@@ -170,6 +159,7 @@ pub async fn apply(
     })
 }
 
+/// Sends what the host lacks; what it has is not even looked for here.
 async fn send_archives(
     session: &Session,
     host: &Name,
@@ -177,14 +167,7 @@ async fn send_archives(
     cache: &ArchiveCache,
     notify: &(dyn Fn(JobEventKind) + Send + Sync),
 ) -> Result<(), ProvisionError> {
-    let wanted = assembly.archives.keys().cloned().collect();
-    let Answer::Blobs(missing) = session.request(Request::Blobs { wanted }, |_| {}).await? else {
-        return Err(ProvisionError::OddAnswer { host: host.clone() });
-    };
-    for (sha256, offset) in missing {
-        let Some(archive) = assembly.archives.get(&sha256) else {
-            return Err(ProvisionError::OddAnswer { host: host.clone() });
-        };
+    for (sha256, archive) in &assembly.archives {
         let path = cache.file(archive).await?;
         let what = format!(
             "sending {} to {host}",
@@ -197,7 +180,9 @@ async fn send_archives(
                 total,
             });
         };
-        session.put_blob(&path, &sha256, offset, &progress).await?;
+        session
+            .put_blob(BlobSource::File(&path), sha256, progress)
+            .await?;
     }
     Ok(())
 }
