@@ -140,8 +140,20 @@ impl HostAccess {
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new("ssh");
         command
-            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
-            .args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"])
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+            ])
+            .args([
+                "-o",
+                "LogLevel=ERROR",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "ConnectTimeout=10",
+            ])
             .arg("-i")
             .arg(&self.identity)
             .arg(format!("root@{}", self.address))

@@ -250,13 +250,17 @@ impl Builder<'_> {
         if entry.kind == "file" {
             self.fill_in_content(&mut fields, variables)?;
         }
-        let heading =
-            match &entry.heading {
-                Some(key) => Some(self.template.manifest.headings.get(key).cloned().ok_or_else(|| {
-                    Problem::new(format!("heading: there is no {key:?} in [headings]"))
-                })?),
-                None => None,
-            };
+        let heading = match &entry.heading {
+            Some(key) => Some(
+                self.template
+                    .manifest
+                    .headings
+                    .get(key)
+                    .cloned()
+                    .ok_or_else(|| Problem::new(format!("heading: there is no {key:?} in [headings]")))?,
+            ),
+            None => None,
+        };
         let id = match &entry.id {
             Some(raw) => self.renderer.text(raw, variables)?,
             None => default_id(&entry.kind, &fields),

@@ -22,9 +22,7 @@ impl Renderer {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        let syntax = SyntaxConfig::builder()
-            .keep_trailing_newline(true)
-            .build();
+        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
         if let Ok(syntax) = syntax {
             environment.set_syntax(syntax);
         }

@@ -69,7 +69,15 @@ impl Targets {
         }
         let mut hosts = self.hosts.clone();
         if self.all {
-            hosts.extend(controller.store.hosts().list().await?.into_iter().map(|host| host.name));
+            hosts.extend(
+                controller
+                    .store
+                    .hosts()
+                    .list()
+                    .await?
+                    .into_iter()
+                    .map(|host| host.name),
+            );
         }
         for host in hosts {
             controller.store.hosts().get(&host).await?;
@@ -152,7 +160,8 @@ pub fn welcome(details: &serde_json::Value, style: Style) {
     for part in details["parts"].as_array().into_iter().flatten() {
         let Some(url) = part["url"].as_str() else { continue };
         println!("  {}", style.bold(url));
-        if let (Some(user), Some(secret)) = (part["login"]["user"].as_str(), part["login"]["secret"].as_str()) {
+        if let (Some(user), Some(secret)) = (part["login"]["user"].as_str(), part["login"]["secret"].as_str())
+        {
             let title = part["title"].as_str().unwrap_or_default();
             println!("  log in as {user}; the password: allmende service secret {title} {secret}");
         }

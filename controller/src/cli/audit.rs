@@ -38,14 +38,17 @@ pub async fn run(command: &AuditCommand, controller: &Controller, style: Style) 
                 let rows = entries.iter().map(|entry| {
                     vec![
                         entry.sequence.to_string(),
-                        local_time(entry.at),
+                        local_time(entry.at()),
                         entry.actor.clone(),
                         entry.operation.clone(),
-                        entry.phase.to_string(),
+                        entry.phase.clone(),
                         entry.message.clone(),
                     ]
                 });
-                println!("{}", table(["ENTRY", "WHEN", "WHO", "OPERATION", "PHASE", "WHAT"], rows));
+                println!(
+                    "{}",
+                    table(["ENTRY", "WHEN", "WHO", "OPERATION", "PHASE", "WHAT"], rows)
+                );
             }
             Ok(Answer::Yes)
         }

@@ -12,7 +12,8 @@ use super::{Answer, CliError, lab};
 use crate::lab::{Lab, UpOptions};
 use crate::model::{Name, Sector, ServiceRef};
 use crate::operations::{
-    AddHost, AddOrganisation, AddService, ApplyHost, Asker, Controller, Operation, OperationError, Setting, execute,
+    AddHost, AddOrganisation, AddService, ApplyHost, Asker, Controller, Operation, OperationError, Setting,
+    execute,
 };
 
 /// Arguments of `demo`.
@@ -48,9 +49,16 @@ pub async fn run(arguments: &Demo, data_dir: &Path, style: Style) -> Result<Answ
     let controller = Controller::open(&data_dir, &[]).await?;
     let organisation: Name = name(ORGANISATION)?;
     let host: Name = name(HOST)?;
-    if !controller.store.organisations().list().await?.iter().any(|o| o.name == organisation) {
+    if !controller
+        .store
+        .organisations()
+        .list()
+        .await?
+        .iter()
+        .any(|o| o.name == organisation)
+    {
         let add = AddOrganisation {
-            name: organisation.clone(),
+            short_name: organisation.clone(),
             title: "KiTa Sonne e.V.".to_owned(),
             sector: Sector::Kita,
             place: Some("Kiel".to_owned()),
@@ -58,7 +66,14 @@ pub async fn run(arguments: &Demo, data_dir: &Path, style: Style) -> Result<Answ
         };
         job(&add, &controller, style).await?;
     }
-    if !controller.store.hosts().list().await?.iter().any(|known| known.name == host) {
+    if !controller
+        .store
+        .hosts()
+        .list()
+        .await?
+        .iter()
+        .any(|known| known.name == host)
+    {
         let add = AddHost {
             name: host.clone(),
             organisation: Some(organisation.clone()),
@@ -75,7 +90,14 @@ pub async fn run(arguments: &Demo, data_dir: &Path, style: Style) -> Result<Answ
         };
         job(&add, &controller, style).await?;
     }
-    let service = match controller.store.services().on_host(&host).await?.into_iter().next() {
+    let service = match controller
+        .store
+        .services()
+        .on_host(&host)
+        .await?
+        .into_iter()
+        .next()
+    {
         Some(service) => service.name,
         None => add_service(arguments, &controller, &organisation, &host, style).await?,
     };
@@ -102,7 +124,10 @@ pub async fn run(arguments: &Demo, data_dir: &Path, style: Style) -> Result<Answ
     println!("  host      {} ({})", practice.address, HOST);
     super::apply::welcome(&outcome.details, style);
     if let Some(domain) = plan.parts.iter().find_map(|part| part.parameters.get("domain")) {
-        println!("  from here curl --insecure --resolve {domain}:443:{} https://{domain}/", practice.address);
+        println!(
+            "  from here curl --insecure --resolve {domain}:443:{} https://{domain}/",
+            practice.address
+        );
     }
     let place = data_dir.display();
     println!("\nLook around: allmende --data-dir {place} status");
@@ -144,7 +169,10 @@ async fn add_service(
         secrets: std::collections::BTreeMap::new(),
     };
     if let Err(problem) = cloud.archive_is_there(controller).await {
-        println!("{} Nextcloud's archive is not to be had: {problem}", style.yellow("!"));
+        println!(
+            "{} Nextcloud's archive is not to be had: {problem}",
+            style.yellow("!")
+        );
         println!("  So this goes on with DokuWiki. With an archive at hand: ./demo --archive FILE");
         let wiki = AddService {
             name: name("wiki")?,

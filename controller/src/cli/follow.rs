@@ -1,6 +1,8 @@
 //! Following a job: one line that moves on a terminal, plain lines elsewhere.
 
+use std::future::Future;
 use std::io::IsTerminal;
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -70,13 +72,19 @@ impl Follower {
 
     fn progress(&self, what: &str, done: u64, total: u64) {
         const MB: u64 = 1_000_000;
-        let percent = if total == 0 { 100 } else { done.saturating_mul(100) / total };
+        let percent = if total == 0 {
+            100
+        } else {
+            done.saturating_mul(100) / total
+        };
         let text = format!("{what}: {percent} % of {} MB", total.div_ceil(MB));
         if self.bars.is_some() {
             self.now(what, text);
             return;
         }
-        let Ok(mut last) = self.last_tenth.lock() else { return };
+        let Ok(mut last) = self.last_tenth.lock() else {
+            return;
+        };
         if percent / 10 != *last {
             *last = percent / 10;
             self.say(&text);
@@ -92,7 +100,11 @@ impl Follower {
                 total,
                 ..
             } => {
-                let text = format!("{host} [{}/{total}] {} {subject}", position + 1, kind.replace('_', " "));
+                let text = format!(
+                    "{host} [{}/{total}] {} {subject}",
+                    position + 1,
+                    kind.replace('_', " ")
+                );
                 self.now(host, text);
             }
             Event::Output(line) => {
@@ -117,6 +129,15 @@ impl Follower {
 }
 
 impl Observer for Follower {
+    fn cancelled(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            // Without a handler for Ctrl-C, it ends the program as it always did.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
     fn event(&self, event: &JobEvent) {
         match &event.event {
             JobEventKind::Step { text } => {

@@ -68,13 +68,19 @@ pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -
                 let rows = hosts.iter().map(|host| {
                     vec![
                         host.name.to_string(),
-                        host.organisation.as_ref().map_or("shared", |name| name.as_str()).to_owned(),
+                        host.organisation
+                            .as_ref()
+                            .map_or("shared", |name| name.as_str())
+                            .to_owned(),
                         host.address.clone(),
                         format!("{} {}", host.facts.os, host.facts.release),
                         local_time(host.seen_at),
                     ]
                 });
-                println!("{}", table(["HOST", "OWNER", "ADDRESS", "SYSTEM", "LAST CONTACT"], rows));
+                println!(
+                    "{}",
+                    table(["HOST", "OWNER", "ADDRESS", "SYSTEM", "LAST CONTACT"], rows)
+                );
             }
             Ok(Answer::Yes)
         }
@@ -96,8 +102,8 @@ pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -
 
 async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -> Result<Answer, CliError> {
     let services = controller.store.services().on_host(&host.name).await?;
-    let fingerprint = fleet::fingerprint(&host.host_key)
-        .map_err(|error| OperationError::Refused(error.to_string()))?;
+    let fingerprint =
+        fleet::fingerprint(&host.host_key).map_err(|error| OperationError::Refused(error.to_string()))?;
     if json.json {
         print_json(&serde_json::json!({
             "host": host,
@@ -116,7 +122,13 @@ async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -
     line("owner", owner.to_owned());
     line("address", format!("{} port {}", host.address, host.port));
     line("fingerprint", fingerprint);
-    line("system", format!("{} {} ({}), kernel {}", facts.os, facts.release, facts.arch, facts.kernel));
+    line(
+        "system",
+        format!(
+            "{} {} ({}), kernel {}",
+            facts.os, facts.release, facts.arch, facts.kernel
+        ),
+    );
     line(
         "size",
         format!(
@@ -136,7 +148,10 @@ async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -
         line("setting", format!("{name} = {value}"));
     }
     for service in services {
-        line("service", format!("{} ({})", service.full_name(), service.template));
+        line(
+            "service",
+            format!("{} ({})", service.full_name(), service.template),
+        );
     }
     line("last contact", local_time(host.seen_at));
     Ok(Answer::Yes)

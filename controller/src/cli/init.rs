@@ -11,7 +11,9 @@ pub async fn run(data_dir: &Path) -> Result<Answer, CliError> {
     let place = data_dir.display();
     if made {
         println!("Allmende's data is in {place}.");
-        println!("The key to its secrets is {place}/vault.key: keep a copy of it where this computer is not.");
+        println!(
+            "The key to its secrets is {place}/vault.key: keep a copy of it where this computer is not."
+        );
         println!();
         println!("Next: tell Allmende whom you look after, for example");
         println!("  allmende org add kita-sonne --name \"KiTa Sonne e.V.\" --sector kita");

@@ -84,7 +84,9 @@ pub async fn run(command: &JobCommand, controller: &Controller, style: Style) ->
 
 fn duration(job: &Job) -> String {
     match (job.started_at, job.ended_at) {
-        (Some(start), Some(end)) => format!("{:.1} s", (end - start).total(jiff::Unit::Second).unwrap_or(0.0)),
+        (Some(start), Some(end)) => {
+            format!("{:.1} s", (end - start).total(jiff::Unit::Second).unwrap_or(0.0))
+        }
         _ => String::new(),
     }
 }

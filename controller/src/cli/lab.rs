@@ -191,8 +191,15 @@ fn show(hosts: &[HostStatus]) {
             host.fingerprint.clone().unwrap_or_default(),
         ]
     });
-    println!("{}", table(["HOST", "ADDRESS", "RELEASE", "STATE", "FINGERPRINT"], rows));
+    println!(
+        "{}",
+        table(["HOST", "ADDRESS", "RELEASE", "STATE", "FINGERPRINT"], rows)
+    );
     if let Some(host) = hosts.first() {
-        println!("Log in with: ssh -i {} root@{}", host.identity.display(), host.address);
+        println!(
+            "Log in with: ssh -i {} root@{}",
+            host.identity.display(),
+            host.address
+        );
     }
 }

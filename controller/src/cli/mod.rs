@@ -33,7 +33,12 @@ use style::Style;
 
 /// Allmende: the IT department of small non-profits, in a box
 #[derive(Debug, Parser)]
-#[command(name = "allmende", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "allmende",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "Examples:
   allmende init
   allmende org add kita-sonne --name \"KiTa Sonne e.V.\" --sector kita

@@ -90,7 +90,10 @@ pub async fn run(
             }
             println!("{} ({})", style.bold(&organisation.title), organisation.name);
             println!("  sector    {}", organisation.sector);
-            println!("  place     {}", organisation.place.as_deref().unwrap_or("not known"));
+            println!(
+                "  place     {}",
+                organisation.place.as_deref().unwrap_or("not known")
+            );
             for contact in &organisation.contacts {
                 println!("  call      {contact}");
             }
@@ -98,7 +101,10 @@ pub async fn run(
                 println!("  host      {} ({})", host.name, host.address);
             }
             for service in services {
-                println!("  service   {} ({} on {})", service.name, service.template, service.host);
+                println!(
+                    "  service   {} ({} on {})",
+                    service.name, service.template, service.host
+                );
             }
             Ok(Answer::Yes)
         }

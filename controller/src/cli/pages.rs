@@ -22,7 +22,12 @@ pub struct Man {
 
 /// Prints completions.
 pub fn completions(arguments: &Completions) -> Answer {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "allmende", &mut std::io::stdout());
+    clap_complete::generate(
+        arguments.shell,
+        &mut Cli::command(),
+        "allmende",
+        &mut std::io::stdout(),
+    );
     Answer::Yes
 }
 

@@ -22,10 +22,7 @@ pub fn show(plan: &HostPlan, verbose: bool, style: Style) -> String {
         let changes = resources.iter().filter(|r| r.action != Action::None).count();
         let summary = match changes {
             0 => format!("{} as they should be", counted(resources.len(), "resource")),
-            _ => format!(
-                "{changes} of {} to change",
-                counted(resources.len(), "resource")
-            ),
+            _ => format!("{changes} of {} to change", counted(resources.len(), "resource")),
         };
         line(
             &mut text,
@@ -78,7 +75,10 @@ pub fn totals(reports: &[&Report]) -> String {
     if parts.is_empty() {
         let left_over = reports.iter().map(|report| report.handlers.len()).sum::<usize>();
         if left_over > 0 {
-            return format!("{} left to do from an apply that did not end.", counted(left_over, "step"));
+            return format!(
+                "{} left to do from an apply that did not end.",
+                counted(left_over, "step")
+            );
         }
         return "Nothing to change.".to_owned();
     }

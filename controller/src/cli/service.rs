@@ -13,7 +13,6 @@ use super::{Answer, CliError, perform, print_json, show_preview, table};
 use crate::catalogue::ParameterType;
 use crate::model::{Secret, Service, ServiceRef};
 use crate::operations::{AddService, Controller, EditService, Operation, RemoveService, Setting};
-use crate::vault::SecretScope;
 
 /// What can be asked about services.
 #[derive(Debug, Subcommand)]
@@ -152,9 +151,10 @@ async fn secret(arguments: &ShowSecret, controller: &Controller) -> Result<Answe
         }
         return Ok(Answer::Yes);
     };
-    let scope = SecretScope::Service(service.organisation.clone(), service.name.clone());
     let found = if names.contains(&wanted) {
-        controller.reveal(&super::arguments::actor(), &scope, wanted).await?
+        controller
+            .reveal(&super::arguments::actor(), &service, wanted)
+            .await?
     } else {
         None
     };

@@ -32,11 +32,17 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
         return Ok(Answer::Yes);
     }
     if organisations.is_empty() {
-        println!("Nobody is looked after yet. Begin with: allmende org add NAME --name TITLE --sector SECTOR");
+        println!(
+            "Nobody is looked after yet. Begin with: allmende org add NAME --name TITLE --sector SECTOR"
+        );
         return Ok(Answer::Yes);
     }
     for organisation in &organisations {
-        println!("{}  {}", style.bold(&organisation.title), style.dim(organisation.name.as_str()));
+        println!(
+            "{}  {}",
+            style.bold(&organisation.title),
+            style.dim(organisation.name.as_str())
+        );
         let own = |service: &&Service| service.organisation == organisation.name;
         for service in services.iter().filter(own) {
             println!("  {}", service_line(service, style));
@@ -63,7 +69,13 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
         println!("No hosts yet: allmende host add NAME --org ORGANISATION --address ADDRESS");
     }
     for job in &running {
-        println!("{} job {} is running: {} ({})", style.yellow("↻"), job.id, job.title, job.actor);
+        println!(
+            "{} job {} is running: {} ({})",
+            style.yellow("↻"),
+            job.id,
+            job.title,
+            job.actor
+        );
     }
     Ok(Answer::Yes)
 }

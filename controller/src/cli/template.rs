@@ -58,7 +58,11 @@ pub fn run(command: &TemplateCommand, catalogue: &Catalogue, style: Style) -> Re
                     Scope::Service => "service",
                     Scope::Host => "every host",
                 };
-                vec![manifest.name.clone(), scope.to_owned(), manifest.summary.en.clone()]
+                vec![
+                    manifest.name.clone(),
+                    scope.to_owned(),
+                    manifest.summary.en.clone(),
+                ]
             });
             println!("{}", table(["TEMPLATE", "FOR", "WHAT IT IS"], rows));
         }
@@ -104,7 +108,10 @@ fn run_lint(arguments: &Lint, catalogue: &Catalogue) -> Result<bool, CliError> {
             println!("{template}: {problem}");
         }
         if findings.is_empty() {
-            println!("{} checked, no mistakes found.", super::plan_view::counted(templates.len(), "template"));
+            println!(
+                "{} checked, no mistakes found.",
+                super::plan_view::counted(templates.len(), "template")
+            );
         }
     }
     Ok(findings.is_empty())
@@ -131,8 +138,10 @@ fn page(template: &ServiceTemplate, style: Style) -> String {
     if !manifest.requires.is_empty() {
         text.push_str(&format!("Brings along: {}\n", manifest.requires.join(", ")));
     }
-    let (required, others): (Vec<_>, Vec<_>) =
-        manifest.params.iter().partition(|(_, parameter)| parameter.required());
+    let (required, others): (Vec<_>, Vec<_>) = manifest
+        .params
+        .iter()
+        .partition(|(_, parameter)| parameter.required());
     for (heading, params) in [("You have to give", required), ("You may give", others)] {
         if params.is_empty() {
             continue;

@@ -47,7 +47,11 @@ impl ApplyHost {
         };
         let mut with_organisations = Vec::new();
         for service in services {
-            let organisation = controller.store.organisations().get(&service.organisation).await?;
+            let organisation = controller
+                .store
+                .organisations()
+                .get(&service.organisation)
+                .await?;
             with_organisations.push((service.clone(), organisation));
         }
         let authority = controller.authority().await?;

@@ -123,7 +123,14 @@ impl Operation for AddHost {
 
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
         let controller = context.controller();
-        if controller.store.hosts().list().await?.iter().any(|host| host.name == self.name) {
+        if controller
+            .store
+            .hosts()
+            .list()
+            .await?
+            .iter()
+            .any(|host| host.name == self.name)
+        {
             return Err(OperationError::Refused(format!(
                 "there is a host {} already; choose another name, or remove that one first",
                 self.name
@@ -230,9 +237,15 @@ impl Operation for RemoveHost {
         controller.store.hosts().remove(&self.name).await?;
         Ok(Outcome {
             message: if self.forget {
-                format!("{} is forgotten. If it comes back, it still has the agent and Allmende's key.", self.name)
+                format!(
+                    "{} is forgotten. If it comes back, it still has the agent and Allmende's key.",
+                    self.name
+                )
             } else {
-                format!("{} is out of Allmende's care; the agent and the key are off it.", self.name)
+                format!(
+                    "{} is out of Allmende's care; the agent and the key are off it.",
+                    self.name
+                )
             },
             changed: true,
             ..Outcome::default()

@@ -1,1 +1,120 @@
-//! (being built)
+//! Operations: everything that somebody can ask Allmende to do. One struct each; authorisation, audit, locks, dry-run and
+//! progress live here once, for all faces.
+
+mod apply;
+mod controller;
+mod error;
+mod host;
+mod host_edit;
+mod organisation;
+mod runner;
+mod service;
+mod setting;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use apply::ApplyHost;
+pub use controller::Controller;
+pub use error::OperationError;
+pub use host::{AddHost, Asker, ReadFacts, RemoveHost};
+pub use host_edit::EditHost;
+pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
+pub use runner::{Finished, JobContext, Observer, execute};
+pub use service::{AddService, EditService, RemoveService};
+pub use setting::Setting;
+
+use crate::model::{Name, Outcome};
+
+/// How much an operation can spoil.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Risk {
+    /// It changes what Allmende knows, and nothing else.
+    Safe,
+    /// It changes hosts or services.
+    Change,
+    /// It takes something away.
+    Destructive,
+}
+
+/// What an operation is about: who may ask for it depends on the organisations, who else may work depends on the hosts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Organisations that it belongs to; none for the controller itself.
+    pub organisations: BTreeSet<Name>,
+    /// Hosts that it changes: only one such job at a time for each.
+    pub hosts: BTreeSet<Name>,
+}
+
+impl Scope {
+    /// About one organisation.
+    pub fn organisation(name: &Name) -> Self {
+        Self::organisations([name.clone()])
+    }
+
+    /// About several organisations, or none.
+    pub fn organisations(names: impl IntoIterator<Item = Name>) -> Self {
+        Self {
+            organisations: names.into_iter().collect(),
+            hosts: BTreeSet::new(),
+        }
+    }
+
+    /// Changes these hosts.
+    #[must_use]
+    pub fn locking(mut self, hosts: impl IntoIterator<Item = Name>) -> Self {
+        self.hosts.extend(hosts);
+        self
+    }
+}
+
+/// What an operation would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Preview {
+    /// For people, one thing each.
+    pub sentences: Vec<String>,
+}
+
+impl Preview {
+    /// A preview of these sentences.
+    pub fn of(sentences: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            sentences: sentences.into_iter().collect(),
+        }
+    }
+}
+
+/// Something that somebody can ask Allmende to do. The struct that implements it is the command line's arguments, the
+/// parameters of a job and what the audit log keeps: a field that holds a secret is never serialised.
+#[allow(async_fn_in_trait, reason = "operations run on the task that asked for them")]
+pub trait Operation: Serialize + DeserializeOwned {
+    /// Its name: `host.add`.
+    const NAME: &'static str;
+    /// How much it can spoil.
+    const RISK: Risk;
+    /// Whether it may simply be begun again after it was interrupted.
+    const REPEATABLE: bool;
+
+    /// In a few words what it is about: "add host web1".
+    fn title(&self) -> String;
+
+    /// What it is about.
+    ///
+    /// # Errors
+    /// When it is about something that does not exist.
+    async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError>;
+
+    /// What it would do. Changes nothing.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError>;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Why it was refused or failed.
+    async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError>;
+}

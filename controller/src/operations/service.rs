@@ -34,7 +34,10 @@ pub struct AddService {
 }
 
 impl AddService {
-    async fn service(&self, controller: &Controller) -> Result<(Service, Host, Organisation), OperationError> {
+    async fn service(
+        &self,
+        controller: &Controller,
+    ) -> Result<(Service, Host, Organisation), OperationError> {
         let organisation = controller.store.organisations().get(&self.organisation).await?;
         let host = controller.store.hosts().get(&self.host).await?;
         if let Some(owner) = &host.organisation
@@ -102,7 +105,7 @@ impl Operation for AddService {
             if parameter.is_secret() {
                 let secret = match self.secrets.get(name) {
                     Some(given) => given.clone(),
-                    None => generate_password(parameter.generated_length()),
+                    None => generate_password(parameter.generated_length())?,
                 };
                 controller.vault.put(&scope, name, &secret).await?;
             }
@@ -199,13 +202,18 @@ impl Operation for EditService {
         let controller = context.controller();
         let (service, changes) = self.edited(controller).await?;
         let host = controller.store.hosts().get(&service.host).await?;
-        let organisation = controller.store.organisations().get(&service.organisation).await?;
+        let organisation = controller
+            .store
+            .organisations()
+            .get(&service.organisation)
+            .await?;
         controller.check_requirements(&service, &host, &organisation)?;
         let scope = SecretScope::Service(service.organisation.clone(), service.name.clone());
         for (name, secret) in &self.secrets {
             controller.vault.put(&scope, name, secret).await?;
         }
-        controller.store.services().update(&service).await?;
+        let update = |kept: &mut Service| kept.parameters.clone_from(&service.parameters);
+        controller.store.services().update(&self.service, update).await?;
         Ok(Outcome {
             message: match changes.as_slice() {
                 [] => format!("{} stays as it is.", service.full_name()),

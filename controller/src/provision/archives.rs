@@ -279,13 +279,21 @@ mod tests {
         assert_eq!(cache.file(&found).await.expect("here"), file);
         let error = cache.identify(&wanted(&file, &"0".repeat(64))).await;
         let error = error.expect_err("refused").to_string();
-        assert!(error.contains(&found.sha256) && error.contains(&"0".repeat(64)), "{error}");
+        assert!(
+            error.contains(&found.sha256) && error.contains(&"0".repeat(64)),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn a_missing_file_is_named() {
         let cache = ArchiveCache::new(PathBuf::from("/nonexistent"));
         let error = cache.identify(&wanted(Path::new("/nonexistent/x.tar"), "")).await;
-        assert!(error.expect_err("refused").to_string().contains("/nonexistent/x.tar"));
+        assert!(
+            error
+                .expect_err("refused")
+                .to_string()
+                .contains("/nonexistent/x.tar")
+        );
     }
 }

@@ -112,7 +112,8 @@ impl Assembler<'_> {
                 ..self.surroundings(host, facts)
             };
             let given = settings_for(template, &host.settings);
-            self.add(&mut assembly, template, &given, place, &surroundings).await?;
+            self.add(&mut assembly, template, &given, place, &surroundings)
+                .await?;
         }
         for (service, organisation) in services {
             let template = self.catalogue.get(&service.template)?;
@@ -176,7 +177,11 @@ impl Assembler<'_> {
     ) -> Result<(), ProvisionError> {
         let secrets = self.secrets(template, &place.scope).await?;
         let bindings = self.catalogue.bind(template, given, &secrets, surroundings)?;
-        if let Some(applied) = place.service.as_ref().and_then(|service| service.applied.as_ref()) {
+        if let Some(applied) = place
+            .service
+            .as_ref()
+            .and_then(|service| service.applied.as_ref())
+        {
             self.catalogue
                 .check_upgrade(template, &applied.parameters, &bindings.parameters)?;
         }
@@ -330,7 +335,13 @@ fn certificate_files(
     vec![
         (
             format!("{id} (key)"),
-            file(&wanted.key, issued.key.clone(), &wanted.owner, &wanted.group, "0640"),
+            file(
+                &wanted.key,
+                issued.key.clone(),
+                &wanted.owner,
+                &wanted.group,
+                "0640",
+            ),
         ),
         (
             id.to_owned(),

@@ -141,7 +141,8 @@ pub async fn apply(
         desired: assembly.desired.clone(),
     };
     let mut report = session.report(request(), on_event).await;
-    if matches!(&report, Err(FleetError::Refused { refusal, .. }) if refusal.kind == RefusalKind::BlobsMissing) {
+    if matches!(&report, Err(FleetError::Refused { refusal, .. }) if refusal.kind == RefusalKind::BlobsMissing)
+    {
         send_archives(session, host, &assembly, cache, notify).await?;
         report = session.report(request(), on_event).await;
     }

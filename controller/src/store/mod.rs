@@ -1,1 +1,110 @@
-//! (being built)
+//! The store: everything Allmende remembers, in one SQLite file.
+//!
+//! Functions speak in model types and names; SQL, row ids and column formats stay in here. Each noun has a file and a handle:
+//! `store.hosts().get(&name)`. Whatever belongs together is written in one transaction: a job and what the audit log says
+//! about it, a claim and the locks of its hosts.
+
+mod audit;
+mod claims;
+mod columns;
+mod controller;
+mod error;
+mod hosts;
+mod jobs;
+mod open;
+mod organisations;
+mod secrets;
+mod services;
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+pub use audit::{Audit, AuditPhase, AuditRecord, AuditVerdict, Seal};
+pub use claims::{Claim, Claimed};
+pub use controller::ControllerSettings;
+pub use error::StoreError;
+pub use hosts::Hosts;
+pub use jobs::{Jobs, NewJob};
+pub use organisations::Organisations;
+pub use secrets::Secrets;
+pub use services::Services;
+
+/// What the database is called in the data directory.
+pub const FILE_NAME: &str = "allmende.db";
+
+/// The database. Clones share its connections.
+#[derive(Clone)]
+pub struct Store {
+    /// One connection: SQLite lets one write at a time, and waiting here is fairer than waiting there.
+    write: SqlitePool,
+    read: SqlitePool,
+    path: PathBuf,
+    seal: Arc<OnceLock<Box<dyn Seal>>>,
+}
+
+impl Store {
+    /// Where the database lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Organisations.
+    pub fn organisations(&self) -> Organisations<'_> {
+        Organisations(self)
+    }
+
+    /// Hosts.
+    pub fn hosts(&self) -> Hosts<'_> {
+        Hosts(self)
+    }
+
+    /// Services.
+    pub fn services(&self) -> Services<'_> {
+        Services(self)
+    }
+
+    /// Jobs, their events, claims and locks.
+    pub fn jobs(&self) -> Jobs<'_> {
+        Jobs(self)
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> Audit<'_> {
+        Audit(self)
+    }
+
+    /// Encrypted secrets and their keys; only the vault has a use for them.
+    pub fn secrets(&self) -> Secrets<'_> {
+        Secrets(self)
+    }
+
+    /// What the controller remembers about itself.
+    pub fn controller(&self) -> ControllerSettings<'_> {
+        ControllerSettings(self)
+    }
+
+    /// Gives the store the key with which the end of the audit log is sealed; the vault does this when it is opened.
+    /// Before that nothing can be written that the audit log must know about. A second seal is ignored.
+    pub fn set_seal(&self, seal: Box<dyn Seal>) {
+        let _ = self.seal.set(seal);
+    }
+
+    fn seal(&self) -> Result<&dyn Seal, StoreError> {
+        self.seal.get().map(Box::as_ref).ok_or(StoreError::NoSeal)
+    }
+
+    /// A transaction that may read first and write afterwards: it holds the write lock from its beginning.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+/// The time as the store keeps it, in milliseconds.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}

@@ -1,0 +1,217 @@
+//! The controller: what operations work with, opened from a data directory.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::OperationError;
+use crate::catalogue::{Catalogue, Surroundings};
+use crate::fleet::{ControllerKey, Session};
+use crate::model::{Actor, Host, Organisation, Secret, Service};
+use crate::provision::{ArchiveCache, Assembler, IssuedCertificate, create_authority};
+use crate::settings::Settings;
+use crate::store::{AuditPhase, AuditRecord, AuditVerdict, FILE_NAME, Store};
+use crate::vault::{KEY_FILE, SecretScope, Vault};
+
+/// Everything that operations work with.
+pub struct Controller {
+    /// The inventory, jobs, the audit log.
+    pub store: Store,
+    /// Secrets.
+    pub vault: Vault,
+    /// Service templates.
+    pub catalogue: Catalogue,
+    /// Archives that were fetched.
+    pub archives: ArchiveCache,
+    /// What a person decided about the program.
+    pub settings: Settings,
+    /// Where all of it is.
+    pub data_dir: PathBuf,
+}
+
+impl Controller {
+    /// Makes a data directory with its keys; says whether it did, or they were there already.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn init(data_dir: &Path) -> Result<bool, OperationError> {
+        let there = data_dir.join(KEY_FILE).exists() && data_dir.join(FILE_NAME).exists();
+        if !there && data_dir.join(FILE_NAME).exists() {
+            // Never a new key for secrets that only the old one opens.
+            return Self::open(data_dir, &[]).await.map(|_| false);
+        }
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .map_err(|error| {
+                OperationError::Refused(format!("cannot make {}: {error}", data_dir.display()))
+            })?;
+        Vault::init(data_dir)?;
+        let store = Store::open(&data_dir.join(FILE_NAME)).await?;
+        let controller = Self::with(store, data_dir, &[]).await?;
+        controller.ssh_key().await?;
+        controller.authority().await?;
+        Ok(!there)
+    }
+
+    /// Opens a data directory.
+    ///
+    /// # Errors
+    /// When there is none yet, or something in it cannot be used.
+    pub async fn open(data_dir: &Path, templates: &[PathBuf]) -> Result<Self, OperationError> {
+        let database = data_dir.join(FILE_NAME);
+        if !database.exists() {
+            return Err(OperationError::Refused(format!(
+                "there is no data in {} yet. Begin with: allmende init",
+                data_dir.display()
+            )));
+        }
+        let store = Store::open(&database).await?;
+        Self::with(store, data_dir, templates).await
+    }
+
+    async fn with(store: Store, data_dir: &Path, templates: &[PathBuf]) -> Result<Self, OperationError> {
+        let settings = Settings::load(data_dir)?;
+        let folders: Vec<PathBuf> = settings.templates.iter().chain(templates).cloned().collect();
+        Ok(Self {
+            vault: Vault::open(store.clone(), data_dir).await?,
+            store,
+            catalogue: Catalogue::load(&folders)?,
+            archives: ArchiveCache::new(data_dir.join("archives")),
+            settings,
+            data_dir: data_dir.to_owned(),
+        })
+    }
+
+    /// The key with which the controller logs in to hosts; made when it is asked for the first time.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn ssh_key(&self) -> Result<ControllerKey, OperationError> {
+        let make = || Ok::<_, OperationError>(ControllerKey::generate()?.to_openssh()?);
+        let text = self
+            .vault
+            .get_or_create(&SecretScope::Controller, "ssh_key", make)
+            .await?;
+        Ok(ControllerKey::from_openssh(&text)?)
+    }
+
+    /// The controller's certificate authority; made when it is asked for the first time.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn authority(&self) -> Result<IssuedCertificate, OperationError> {
+        let make = || {
+            let authority = create_authority(Timestamp::now())?;
+            Ok::<_, OperationError>(Secret::new(serde_json::to_string(&authority).unwrap_or_default()))
+        };
+        let text = self
+            .vault
+            .get_or_create(&SecretScope::Controller, "authority", make)
+            .await?;
+        serde_json::from_str(text.reveal()).map_err(|error| {
+            OperationError::Refused(format!("the controller's authority cannot be read: {error}"))
+        })
+    }
+
+    /// A session with a host's agent, which is the one that this controller carries.
+    ///
+    /// # Errors
+    /// What stands in the way to the host.
+    pub async fn session(&self, host: &Host) -> Result<Session, OperationError> {
+        let key = self.ssh_key().await?;
+        let mut session = Session::connect(host, &key).await?;
+        session.ensure_current().await?;
+        Ok(session)
+    }
+
+    /// What assemblies are made with.
+    pub fn assembler<'a>(&'a self, authority: &'a IssuedCertificate) -> Assembler<'a> {
+        Assembler {
+            catalogue: &self.catalogue,
+            vault: &self.vault,
+            cache: &self.archives,
+            authority,
+            now: Timestamp::now(),
+        }
+    }
+
+    /// Refuses a service that its template would refuse, with what is known about the host, before it is kept.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn check_requirements(
+        &self,
+        service: &Service,
+        host: &Host,
+        organisation: &Organisation,
+    ) -> Result<(), OperationError> {
+        let template = self.catalogue.get(&service.template)?;
+        // Nothing of this rendering is kept or sent, so any text of the right length does for secrets.
+        let secrets: BTreeMap<String, Secret> = template
+            .manifest
+            .params
+            .iter()
+            .filter(|(_, parameter)| parameter.is_secret())
+            .map(|(name, parameter)| {
+                let stand_in = "x".repeat(parameter.generated_length());
+                (name.clone(), Secret::new(stand_in))
+            })
+            .collect();
+        let surroundings = Surroundings {
+            service: service.name.as_str(),
+            instance: &service.instance(),
+            organisation: Some(organisation),
+            host: host.name.as_str(),
+            address: &host.address,
+            ssh_port: host.port,
+            facts: &host.facts,
+            ca_certificate: "",
+        };
+        let bindings = self
+            .catalogue
+            .bind(template, &service.parameters, &secrets, &surroundings)?;
+        if let Some(applied) = &service.applied {
+            self.catalogue
+                .check_upgrade(template, &applied.parameters, &bindings.parameters)?;
+        }
+        self.catalogue.desired(template, &bindings)?;
+        Ok(())
+    }
+
+    /// Shows a secret to a person; the audit log remembers that, not the secret.
+    ///
+    /// # Errors
+    /// What the vault or the audit log says.
+    pub async fn reveal(
+        &self,
+        actor: &Actor,
+        service: &Service,
+        name: &str,
+    ) -> Result<Option<Secret>, OperationError> {
+        let scope = SecretScope::Service(service.organisation.clone(), service.name.clone());
+        let secret = self.vault.get(&scope, name).await?;
+        let parameters = serde_json::json!({ "service": service.full_name(), "secret": name });
+        let record = AuditRecord {
+            actor: &actor.name,
+            operation: "service.secret",
+            parameters: &parameters,
+            phase: AuditPhase::Succeeded,
+            job: None,
+            message: &format!("{name} of {} was shown", service.full_name()),
+        };
+        self.store.audit().append(record).await?;
+        Ok(secret)
+    }
+
+    /// Proves that nobody changed the audit log.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn verify_audit(&self) -> Result<AuditVerdict, OperationError> {
+        Ok(self.store.audit().verify().await?)
+    }
+}

@@ -1,0 +1,61 @@
+//! Why an operation was not done.
+
+use crate::catalogue::CatalogueError;
+use crate::fleet::{FleetError, InvalidKey};
+use crate::model::{JobId, Name};
+use crate::provision::{AuthorityError, ProvisionError};
+use crate::settings::SettingsError;
+use crate::store::StoreError;
+use crate::vault::VaultError;
+
+/// Why an operation was not done. Each says what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperationError {
+    /// It makes no sense, or not now.
+    #[error("{0}")]
+    Refused(String),
+    /// Another job is changing the same host.
+    #[error(
+        "{host} is being changed by job {job} ({title}), asked for by {actor} at {since}. Wait until it has ended; see it with: allmende job show {job}"
+    )]
+    Busy {
+        /// The host.
+        host: Name,
+        /// The other job.
+        job: JobId,
+        /// What it is about.
+        title: String,
+        /// Who asked for it.
+        actor: String,
+        /// Since when it runs, local time.
+        since: String,
+    },
+    /// A person ended it.
+    #[error("it was cancelled; what had been changed by then stays changed")]
+    Cancelled,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A template or its parameters.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The way to a host.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// A key of the controller's.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+    /// The controller's authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Planning or applying.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}

@@ -1,0 +1,197 @@
+//! Claims: who works on a job, and with it on its hosts. A holder renews its lease; one that dies loses it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::audit::{self, AuditPhase, AuditRecord};
+use super::columns::{name, to_json};
+use super::jobs::{Jobs, Row, get, select_job};
+use super::{StoreError, now};
+use crate::model::{Job, JobId, JobState, Name, Outcome};
+
+/// Who wants to work on a job.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// For people: "process 4711 on buero-pc".
+    pub holder: &'a str,
+    /// For finding out whether the holder still lives.
+    pub identity: &'a str,
+    /// How long the holder promises to be alive without renewing.
+    pub lease: Duration,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claimed {
+    /// The job and its hosts are the claimer's.
+    Yes {
+        /// Jobs whose holders died; they held these hosts before.
+        interrupted: Vec<Job>,
+    },
+    /// Another job has one of the hosts.
+    Busy {
+        /// The host.
+        host: Name,
+        /// The job that has it.
+        by: Box<Job>,
+    },
+}
+
+impl Jobs<'_> {
+    /// Begins to work on a queued job: takes it and all its hosts, or nothing. Jobs whose lease ran out, or whose holder is
+    /// gone as `is_gone` finds by its identity, are marked interrupted and lose their hosts.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] when the job is not queued any more.
+    pub async fn claim(
+        &self,
+        id: JobId,
+        claim: Claim<'_>,
+        is_gone: impl Fn(&str) -> bool,
+    ) -> Result<Claimed, StoreError> {
+        let mut transaction = self.0.begin().await?;
+        let interrupted = interrupt(&mut transaction, is_gone).await?;
+        let busy: Option<(String, i64)> = sqlx::query_as(
+            "SELECT h.name, l.job_id FROM job_hosts jh
+             JOIN host_locks l ON l.host_id = jh.host_id
+             JOIN hosts h ON h.id = jh.host_id
+             WHERE jh.job_id = $1 ORDER BY h.name LIMIT 1",
+        )
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some((host, by)) = busy {
+            let by = Box::new(get(&mut transaction, by).await?);
+            transaction.commit().await?;
+            let host = name(host, "host lock")?;
+            return Ok(Claimed::Busy { host, by });
+        }
+        let at = now();
+        let taken = sqlx::query(
+            "UPDATE jobs SET state = 'running', holder = $2, holder_identity = $3, lease_until = $4,
+                             attempts = attempts + 1, started_at = $5
+             WHERE id = $1 AND state = 'queued'",
+        )
+        .bind(id)
+        .bind(claim.holder)
+        .bind(claim.identity)
+        .bind(lease_end(at, claim.lease))
+        .bind(at.as_millisecond())
+        .execute(&mut *transaction)
+        .await?;
+        if taken.rows_affected() == 0 {
+            return Err(StoreError::LeaseLost(id));
+        }
+        sqlx::query("INSERT INTO host_locks (host_id, job_id) SELECT host_id, job_id FROM job_hosts WHERE job_id = $1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Claimed::Yes { interrupted })
+    }
+
+    /// Promises to be alive for another lease.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] when somebody else found the lease run out: the work must stop.
+    pub async fn renew(&self, id: JobId, claim: Claim<'_>) -> Result<(), StoreError> {
+        let renewed = sqlx::query(
+            "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND state = 'running' AND holder_identity = $2",
+        )
+        .bind(id)
+        .bind(claim.identity)
+        .bind(lease_end(now(), claim.lease))
+        .execute(&self.0.write)
+        .await?;
+        if renewed.rows_affected() == 0 {
+            return Err(StoreError::LeaseLost(id));
+        }
+        Ok(())
+    }
+
+    /// Ends a job, gives its hosts back and writes the audit entry, all at once.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] when the job was taken away meanwhile.
+    pub async fn finish(
+        &self,
+        id: JobId,
+        state: JobState,
+        outcome: &Outcome,
+        phase: AuditPhase,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.0.begin().await?;
+        let ended = sqlx::query(
+            "UPDATE jobs SET state = $2, outcome = $3, ended_at = $4, lease_until = NULL
+             WHERE id = $1 AND state IN ('queued', 'running')",
+        )
+        .bind(id)
+        .bind(state.as_str())
+        .bind(to_json(outcome)?)
+        .bind(now().as_millisecond())
+        .execute(&mut *transaction)
+        .await?;
+        if ended.rows_affected() == 0 {
+            return Err(StoreError::LeaseLost(id));
+        }
+        free_hosts(&mut transaction, id).await?;
+        let job = get(&mut transaction, id).await?;
+        let record = AuditRecord {
+            actor: &job.actor,
+            operation: &job.operation,
+            parameters: &job.parameters,
+            phase,
+            job: Some(id),
+            message: &outcome.message,
+        };
+        audit::append(self.0, &mut transaction, record).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// Marks jobs interrupted whose holders are dead.
+async fn interrupt(
+    connection: &mut SqliteConnection,
+    is_gone: impl Fn(&str) -> bool,
+) -> Result<Vec<Job>, StoreError> {
+    let running: Vec<(i64, Option<String>, Option<i64>)> =
+        sqlx::query_as("SELECT id, holder_identity, lease_until FROM jobs WHERE state = 'running'")
+            .fetch_all(&mut *connection)
+            .await?;
+    let at = now().as_millisecond();
+    let mut interrupted = Vec::new();
+    for (id, identity, lease_until) in running {
+        let run_out = lease_until.is_none_or(|until| until < at);
+        if !run_out && !identity.is_some_and(|identity| is_gone(&identity)) {
+            continue;
+        }
+        sqlx::query("UPDATE jobs SET state = 'interrupted', ended_at = $2, lease_until = NULL WHERE id = $1")
+            .bind(id)
+            .bind(at)
+            .execute(&mut *connection)
+            .await?;
+        free_hosts(connection, id).await?;
+        let row: Row = sqlx::query_as(select_job!("WHERE j.id = $1"))
+            .bind(id)
+            .fetch_one(&mut *connection)
+            .await?;
+        interrupted.push(row.job()?);
+    }
+    Ok(interrupted)
+}
+
+async fn free_hosts(connection: &mut SqliteConnection, id: JobId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM host_locks WHERE job_id = $1")
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn lease_end(at: Timestamp, lease: Duration) -> i64 {
+    at.as_millisecond()
+        .saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
+}

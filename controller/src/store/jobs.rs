@@ -1,0 +1,175 @@
+//! Jobs and their events.
+
+use sqlx::SqliteConnection;
+
+use super::columns::{from_json, optional_time, time, to_json};
+use super::{Store, StoreError, hosts, now};
+use crate::model::{Job, JobEvent, JobId, JobState, Name};
+
+/// The jobs in the store.
+pub struct Jobs<'a>(pub(super) &'a Store);
+
+/// A job to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewJob<'a> {
+    /// The operation's name.
+    pub operation: &'a str,
+    /// Its parameters, without secrets.
+    pub parameters: &'a serde_json::Value,
+    /// In a few words what it is about.
+    pub title: &'a str,
+    /// Who asks.
+    pub actor: &'a str,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    id: i64,
+    operation: String,
+    parameters: String,
+    title: String,
+    actor: String,
+    state: String,
+    holder: Option<String>,
+    lease_until: Option<i64>,
+    attempts: i64,
+    created_at: i64,
+    started_at: Option<i64>,
+    ended_at: Option<i64>,
+    outcome: Option<String>,
+}
+
+macro_rules! select_job {
+    ($rest:literal) => {
+        concat!(
+            "SELECT j.id, j.operation, j.parameters, j.title, j.actor, j.state, j.holder, j.lease_until, j.attempts,
+                    j.created_at, j.started_at, j.ended_at, j.outcome
+             FROM jobs j ",
+            $rest
+        )
+    };
+}
+pub(super) use select_job;
+
+impl Row {
+    pub(super) fn job(self) -> Result<Job, StoreError> {
+        let what = format!("job {}", self.id);
+        Ok(Job {
+            id: self.id,
+            operation: self.operation,
+            parameters: from_json(&self.parameters, &what)?,
+            title: self.title,
+            actor: self.actor,
+            state: JobState::from_word(&self.state)
+                .ok_or_else(|| StoreError::damaged(&what, format!("unknown state {}", self.state)))?,
+            holder: self.holder,
+            lease_until: optional_time(self.lease_until, &what)?,
+            attempts: self.attempts,
+            created_at: time(self.created_at, &what)?,
+            started_at: optional_time(self.started_at, &what)?,
+            ended_at: optional_time(self.ended_at, &what)?,
+            outcome: self
+                .outcome
+                .map(|outcome| from_json(&outcome, &what))
+                .transpose()?,
+        })
+    }
+}
+
+impl Jobs<'_> {
+    /// Makes a job that nobody works on yet; `hosts` are those that it changes.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] for a host that does not exist.
+    pub async fn add(
+        &self,
+        job: NewJob<'_>,
+        hosts: impl IntoIterator<Item = &Name>,
+    ) -> Result<JobId, StoreError> {
+        let mut transaction = self.0.begin().await?;
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO jobs (operation, parameters, title, actor, state, created_at)
+             VALUES ($1, $2, $3, $4, 'queued', $5) RETURNING id",
+        )
+        .bind(job.operation)
+        .bind(to_json(job.parameters)?)
+        .bind(job.title)
+        .bind(job.actor)
+        .bind(now().as_millisecond())
+        .fetch_one(&mut *transaction)
+        .await?;
+        for host in hosts {
+            let host = hosts::id(&mut transaction, host).await?;
+            sqlx::query("INSERT INTO job_hosts (job_id, host_id) VALUES ($1, $2)")
+                .bind(id)
+                .bind(host)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    /// The newest jobs, newest first.
+    pub async fn list(&self, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(select_job!("ORDER BY j.id DESC LIMIT $1"))
+            .bind(limit)
+            .fetch_all(&self.0.read)
+            .await?;
+        rows.into_iter().map(Row::job).collect()
+    }
+
+    /// The job with this number.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] when there is none.
+    pub async fn get(&self, id: JobId) -> Result<Job, StoreError> {
+        let mut connection = self.0.read.acquire().await?;
+        get(&mut connection, id).await
+    }
+
+    /// What happened during a job after event number `after`, in order.
+    pub async fn events(&self, id: JobId, after: i64) -> Result<Vec<JobEvent>, StoreError> {
+        let rows: Vec<(i64, i64, String)> = sqlx::query_as(
+            "SELECT sequence, at, event FROM job_events WHERE job_id = $1 AND sequence > $2 ORDER BY sequence",
+        )
+        .bind(id)
+        .bind(after)
+        .fetch_all(&self.0.read)
+        .await?;
+        rows.into_iter()
+            .map(|(sequence, at, event)| {
+                let what = format!("event {sequence} of job {id}");
+                Ok(JobEvent {
+                    sequence,
+                    at: time(at, &what)?,
+                    event: from_json(&event, &what)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Writes down what happened.
+    pub async fn add_events(&self, id: JobId, events: &[JobEvent]) -> Result<(), StoreError> {
+        let mut transaction = self.0.begin().await?;
+        for event in events {
+            sqlx::query("INSERT INTO job_events (job_id, sequence, at, event) VALUES ($1, $2, $3, $4)")
+                .bind(id)
+                .bind(event.sequence)
+                .bind(event.at.as_millisecond())
+                .bind(to_json(&event.event)?)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+pub(super) async fn get(connection: &mut SqliteConnection, id: JobId) -> Result<Job, StoreError> {
+    let row: Option<Row> = sqlx::query_as(select_job!("WHERE j.id = $1"))
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    row.ok_or_else(|| StoreError::unknown("job", id, &[]))?.job()
+}

@@ -1,0 +1,151 @@
+//! Opening the database, and bringing it up to date.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustix::fs::{Access, access};
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::{Store, StoreError};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long one process waits for another that is writing.
+const BUSY: Duration = Duration::from_secs(5);
+
+impl Store {
+    /// Opens the database at `path`, creates it and its directory where they are missing (mode 0600 and 0700), and brings an
+    /// older one up to date.
+    ///
+    /// # Errors
+    /// Says what is wrong with the file or directory: newer than this program, corrupt, read-only, not permitted.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        prepare(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .synchronous(SqliteSynchronous::Normal);
+        // What is deleted is overwritten: removing an organisation's key shall remove it.
+        let write_options = options
+            .clone()
+            .journal_mode(SqliteJournalMode::Wal)
+            .pragma("secure_delete", "ON");
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(write_options)
+            .await
+            .map_err(|error| StoreError::from(error).at(path))?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(4)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.read_only(true));
+        let store = Self {
+            write,
+            read,
+            path: path.to_owned(),
+            seal: Arc::new(OnceLock::new()),
+        };
+        store.migrate().await.map_err(|error| error.at(path))?;
+        Ok(store)
+    }
+
+    /// Closes all connections; what was written is then in the one file.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let newest = MIGRATIONS
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or(0);
+        if self.applied(newest).await? == Some(newest) {
+            return Ok(());
+        }
+        // Two processes may come here at once: the second waits, and finds nothing left to do.
+        let mut transaction = self.begin().await?;
+        MIGRATIONS.run(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The newest migration that the database has; none in a new database.
+    async fn applied(&self, newest: i64) -> Result<Option<i64>, StoreError> {
+        let known: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'",
+        )
+        .fetch_one(&self.write)
+        .await?;
+        if known == 0 {
+            let other: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master")
+                .fetch_one(&self.write)
+                .await?;
+            return if other == 0 {
+                Ok(None)
+            } else {
+                Err(StoreError::Unusable("it belongs to another program".to_owned()))
+            };
+        }
+        let applied: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+            .fetch_one(&self.write)
+            .await?;
+        match applied {
+            Some(migration) if migration > newest => Err(StoreError::Newer {
+                path: self.path.clone(),
+                migration,
+            }),
+            applied => Ok(applied),
+        }
+    }
+}
+
+/// Makes the directory and the file, with their modes, and finds out early what would fail late and less clearly.
+fn prepare(path: &Path) -> Result<(), StoreError> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let refuse = |path: &Path, error: io::Error| StoreError::Open {
+        path: path.to_owned(),
+        reason: match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "this user may not; use the account that owns the data directory, or another --data-dir"
+                    .to_owned()
+            }
+            io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only; is it full or damaged?".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+            _ => error.to_string(),
+        },
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| refuse(directory, error))?;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| refuse(path, error))?;
+    let metadata = file.metadata().map_err(|error| refuse(path, error))?;
+    if metadata.mode() & 0o077 != 0 {
+        file.set_permissions(fs::Permissions::from_mode(0o600))
+            .map_err(|error| refuse(path, error))?;
+    }
+    // The journal is a file beside it.
+    access(directory, Access::WRITE_OK).map_err(|error| refuse(directory, error.into()))
+}
