@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::command::{Argv, last_lines};
@@ -372,6 +372,8 @@ pub(super) async fn answers(record: &HostRecord) -> bool {
         let mut stream = TcpStream::connect((record.address, 22)).await?;
         let mut begin = [0; 4];
         stream.read_exact(&mut begin).await?;
+        // Without a greeting, sshd would log an error, and fail2ban could count it.
+        stream.write_all(b"SSH-2.0-allmende\r\n").await?;
         Ok::<bool, io::Error>(&begin == b"SSH-")
     };
     matches!(
