@@ -117,10 +117,15 @@ pub(super) fn unified_hierarchy() -> Option<PathBuf> {
         .map(|mount| mount.point)
 }
 
-/// Removes the lab's empty control groups.
-pub(super) fn remove_groups(names: &Names) {
-    if let Some(root) = unified_hierarchy() {
-        remove_tree(&root.join(format!("allmende-lab-{}", names.id)));
+/// Removes the lab's control groups. The processes of a host that was just ended may take a moment to leave theirs.
+pub(super) async fn remove_groups(names: &Names) {
+    for _ in 0..100 {
+        let Some(group) = group(names) else { return };
+        remove_tree(&group);
+        if !group.exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

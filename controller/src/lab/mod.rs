@@ -10,14 +10,17 @@
 mod base;
 mod command;
 mod error;
+mod files;
 mod host;
 mod keeper;
 mod mounts;
 mod network;
 mod processes;
+mod recipe;
 mod registry;
 mod requirements;
 mod run;
+mod shared;
 mod sources;
 
 use std::collections::BTreeSet;
@@ -185,8 +188,11 @@ impl Lab {
             host::make_key(&names.key(), "allmende-lab").await?;
         }
         let old = Registry::load(&names.record())?;
-        let existing = old.as_ref().map(|r| r.hosts.len()).unwrap_or_default();
-        let new = (options.hosts as usize).saturating_sub(existing);
+        let before: BTreeSet<u32> = old
+            .iter()
+            .flat_map(|registry| registry.hosts.keys().copied())
+            .collect();
+        let new = (options.hosts as usize).saturating_sub(before.len());
         let base = if new > 0 {
             Some(base::provide(options.release, progress).await?)
         } else {
@@ -224,16 +230,16 @@ impl Lab {
             .filter(|(number, record)| !record.made || !running.contains(number));
         let idle: Vec<u32> = idle.map(|(number, _)| *number).collect();
         for number in &idle {
-            if registry.hosts.get(number).is_some_and(|record| record.made) {
-                continue;
+            let interrupted = |registry: &Registry| registry.hosts.get(number).is_some_and(|r| !r.made);
+            if before.contains(number) && interrupted(&registry) {
+                // Whatever a killed command left of it.
+                self.end(|host| host == names.host(*number)).await?;
+                host::remove(names, *number, false).await?;
+                self.renew_base(&mut registry, *number, progress).await?;
             }
-            // Whatever a killed command left of it.
-            self.end(|host| host == names.host(*number)).await?;
-            host::remove(names, *number, false).await?;
-            self.renew_base(&mut registry, *number, progress).await?;
         }
         for number in running.iter().filter(|number| !idle.contains(number)) {
-            host::write_hosts(&names.host(*number).join("root"), &registry, *number)?;
+            files::write_hosts(&names.host(*number).join("root"), &registry, *number)?;
         }
         self.boot(&mut registry, &idle, progress).await?;
         self.list().await
@@ -396,7 +402,7 @@ impl Lab {
         }
         mounts::unmount_beneath(&names.directory).await?;
         network::down(names).await?;
-        keeper::remove_groups(names);
+        keeper::remove_groups(names).await;
         host::remove_tree(&names.hosts()).await?;
         base::clear_leftovers().await?;
         let kept = if purge { base::purge().await? } else { Vec::new() };

@@ -296,7 +296,7 @@ mod tests {
     fn a_lab_knows_its_folder_by_whatever_path() {
         let folder = tempfile::tempdir().unwrap();
         let direct = Lab::open(folder.path().join("lab")).unwrap();
-        std::fs::create_dir(folder.path().join("lab")).unwrap();
+        fs::create_dir(folder.path().join("lab")).unwrap();
         std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
         let linked = Lab::open(folder.path().join("link/lab")).unwrap();
         assert_eq!(direct.names, linked.names);
