@@ -3,8 +3,31 @@
 //! The controller uses the types of [`protocol`] and the specifications in [`resources`]; everything else runs only on
 //! hosts. Nothing here starts a thread or a program before it is asked to.
 
+pub mod layout;
 pub mod protocol;
 pub mod resources;
+pub mod serve;
+
+mod atomic;
+mod blobs;
+mod check;
+mod clock;
+mod diff;
+mod engine;
+mod error;
+mod facts;
+mod handlers;
+mod host;
+mod journal;
+mod lock;
+mod mask;
+mod names;
+mod outbox;
+mod pending;
+mod place;
+mod process;
+mod replace;
+mod uninstall;
 
 /// Where the agent lives on a host. `authorized_keys` names this path in its forced command.
 pub const AGENT_PATH: &str = "/usr/local/lib/allmende/allmende-agent";

@@ -20,3 +20,29 @@ pub struct ArchiveSpec {
     #[serde(default = "super::root")]
     pub group: String,
 }
+
+use crate::error::Error;
+use crate::host::Host;
+use crate::names;
+use crate::resources::{Difference, Manage};
+
+impl ArchiveSpec {
+    pub(crate) fn lacks_blob(&self, _: &mut Host) -> bool {
+        false
+    }
+}
+
+impl Manage for ArchiveSpec {
+    fn check(&self) -> names::Verdict {
+        names::path(&self.path)
+    }
+    fn subject(&self) -> String {
+        self.path.clone()
+    }
+    fn compare(&self, _: &mut Host) -> Result<Option<Difference>, Error> {
+        Ok(Some(Difference::create()))
+    }
+    fn change(&self, _: &mut Host, _: &Difference) -> Result<(), Error> {
+        Err(Error::obstacle("archives are not built yet", "wait"))
+    }
+}

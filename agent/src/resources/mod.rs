@@ -1,6 +1,7 @@
 //! What the agent knows to bring about. Each kind is one file: its specification, how it is read, changed and proven.
 
 mod absent;
+mod apt;
 mod archive;
 mod command;
 mod directory;
@@ -15,7 +16,17 @@ mod postgres_role;
 mod unit;
 mod user;
 
+mod difference;
+mod rights;
+
 use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::host::Host;
+use crate::names::Verdict;
+
+pub(crate) use difference::Difference;
+pub(crate) use unit::with_journal;
 
 pub use absent::AbsentSpec;
 pub use archive::ArchiveSpec;
@@ -64,6 +75,62 @@ pub enum ResourceSpec {
     Unit(UnitSpec),
     /// A Unix user.
     User(UserSpec),
+}
+
+/// What every kind of resource can do.
+pub(crate) trait Manage {
+    /// Refuses what makes no sense, before anything is touched.
+    fn check(&self) -> Verdict;
+
+    /// What it is about, for people: a path, a name.
+    fn subject(&self) -> String;
+
+    /// Reads the actual state and describes how it differs; `None` when it is as desired. Changes nothing.
+    fn compare(&self, host: &mut Host) -> Result<Option<Difference>, Error>;
+
+    /// Makes it as desired. The engine reads it again afterwards and wants no difference.
+    fn change(&self, host: &mut Host, difference: &Difference) -> Result<(), Error>;
+}
+
+impl ResourceSpec {
+    /// `file`, `package` …
+    pub fn kind(&self) -> &'static str {
+        match self {
+            ResourceSpec::Absent(_) => "absent",
+            ResourceSpec::Archive(_) => "archive",
+            ResourceSpec::Command(_) => "command",
+            ResourceSpec::Directory(_) => "directory",
+            ResourceSpec::File(_) => "file",
+            ResourceSpec::Firewall(_) => "firewall",
+            ResourceSpec::Group(_) => "group",
+            ResourceSpec::Line(_) => "line",
+            ResourceSpec::Link(_) => "link",
+            ResourceSpec::Package(_) => "package",
+            ResourceSpec::PostgresDatabase(_) => "postgres_database",
+            ResourceSpec::PostgresRole(_) => "postgres_role",
+            ResourceSpec::Unit(_) => "unit",
+            ResourceSpec::User(_) => "user",
+        }
+    }
+
+    pub(crate) fn manage(&self) -> &dyn Manage {
+        match self {
+            ResourceSpec::Absent(spec) => spec,
+            ResourceSpec::Archive(spec) => spec,
+            ResourceSpec::Command(spec) => spec,
+            ResourceSpec::Directory(spec) => spec,
+            ResourceSpec::File(spec) => spec,
+            ResourceSpec::Firewall(spec) => spec,
+            ResourceSpec::Group(spec) => spec,
+            ResourceSpec::Line(spec) => spec,
+            ResourceSpec::Link(spec) => spec,
+            ResourceSpec::Package(spec) => spec,
+            ResourceSpec::PostgresDatabase(spec) => spec,
+            ResourceSpec::PostgresRole(spec) => spec,
+            ResourceSpec::Unit(spec) => spec,
+            ResourceSpec::User(spec) => spec,
+        }
+    }
 }
 
 /// `root`, the owner and group of what nobody else needs to own.
