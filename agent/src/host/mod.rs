@@ -79,6 +79,11 @@ impl Host {
         })
     }
 
+    /// Tells whoever asked how a long change goes on.
+    pub(crate) fn say(&mut self, line: &str) {
+        (self.say)(line);
+    }
+
     /// Runs a program to its end, whatever that is, passing its lines on.
     pub(crate) fn run(&mut self, program: &Program) -> Result<Finished, ProcessError> {
         program.run(&mut self.say)
