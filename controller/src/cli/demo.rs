@@ -168,7 +168,7 @@ async fn add_service(
         set,
         secrets: std::collections::BTreeMap::new(),
     };
-    if let Err(problem) = cloud.archive_is_there(controller).await {
+    if let Err(problem) = cloud.obtain_archives(controller).await {
         println!(
             "{} Nextcloud's archive is not to be had: {problem}",
             style.yellow("!")

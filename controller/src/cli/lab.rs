@@ -86,7 +86,10 @@ pub struct Down {
 }
 
 fn release(text: &str) -> Result<Release, String> {
-    text.parse().map_err(|error| format!("{error}"))
+    Release::parse(text).ok_or_else(|| {
+        let known: Vec<String> = lab::RELEASES.iter().map(|r| r.number.to_string()).collect();
+        format!("practice hosts can have Debian {}", known.join(" or "))
+    })
 }
 
 /// Where a data directory's lab is.

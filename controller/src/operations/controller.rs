@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::OperationError;
-use crate::catalogue::{Catalogue, Surroundings};
+use crate::catalogue::{Catalogue, Surroundings, Wanted};
 use crate::fleet::{ControllerKey, Session};
 use crate::model::{Actor, Host, Organisation, Secret, Service};
 use crate::provision::{ArchiveCache, Assembler, IssuedCertificate, create_authority};
@@ -139,7 +139,8 @@ impl Controller {
         }
     }
 
-    /// Refuses a service that its template would refuse, with what is known about the host, before it is kept.
+    /// What a service would want, with stand-ins for its secrets: refuses one that its template would refuse before it is
+    /// kept.
     ///
     /// # Errors
     /// Why it would be refused.
@@ -148,7 +149,7 @@ impl Controller {
         service: &Service,
         host: &Host,
         organisation: &Organisation,
-    ) -> Result<(), OperationError> {
+    ) -> Result<Wanted, OperationError> {
         let template = self.catalogue.get(&service.template)?;
         // Nothing of this rendering is kept or sent, so any text of the right length does for secrets.
         let secrets: BTreeMap<String, Secret> = template
@@ -178,8 +179,7 @@ impl Controller {
             self.catalogue
                 .check_upgrade(template, &applied.parameters, &bindings.parameters)?;
         }
-        self.catalogue.desired(template, &bindings)?;
-        Ok(())
+        Ok(self.catalogue.desired(template, &bindings)?)
     }
 
     /// Shows a secret to a person; the audit log remembers that, not the secret.

@@ -6,8 +6,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope, Setting};
-use crate::catalogue::{Scope as TemplateScope, ServiceTemplate};
+use crate::catalogue::{Scope as TemplateScope, ServiceTemplate, WantedSpec};
 use crate::model::{Host, Name, Organisation, Outcome, Parameters, Secret, Service, ServiceRef};
+use crate::provision::ProvisionError;
 use crate::vault::{SecretScope, generate_password};
 
 /// Adds a service to an organisation; nothing happens on the host before `apply`
@@ -34,6 +35,30 @@ pub struct AddService {
 }
 
 impl AddService {
+    /// Gets hold of the archives that the service is made from; adds nothing.
+    ///
+    /// # Errors
+    /// Which archive is not to be had, or why the service would be refused.
+    pub async fn obtain_archives(&self, controller: &Controller) -> Result<(), OperationError> {
+        let (service, host, organisation) = self.service(controller).await?;
+        let wanted = controller.check_requirements(&service, &host, &organisation)?;
+        for resource in &wanted.resources {
+            if let WantedSpec::Archive(archive) = &resource.spec {
+                let known = controller
+                    .archives
+                    .identify(archive)
+                    .await
+                    .map_err(ProvisionError::from)?;
+                controller
+                    .archives
+                    .file(&known)
+                    .await
+                    .map_err(ProvisionError::from)?;
+            }
+        }
+        Ok(())
+    }
+
     async fn service(
         &self,
         controller: &Controller,
