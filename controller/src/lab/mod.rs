@@ -242,6 +242,15 @@ impl Lab {
             files::write_hosts(&names.host(*number).join("root"), &registry, *number)?;
         }
         self.boot(&mut registry, &idle, progress).await?;
+        // A killed command may have started others a moment ago.
+        for (number, record) in &registry.hosts {
+            let recent = record
+                .started
+                .is_some_and(|t| Timestamp::now().duration_since(t).as_secs() < 60);
+            if running.contains(number) && !idle.contains(number) && recent {
+                host::wait_until_up(names, *number, record, None, PATIENCE).await?;
+            }
+        }
         self.list().await
     }
 

@@ -151,7 +151,7 @@ pub(super) async fn up(
         };
         record(subnet)?;
         shared.claim(names, subnet)?;
-        shared.forward(true)?;
+        shared.raise_settings()?;
         subnet
     };
     let next = "look at `ip link` and `nft list tables`, then run `lab down` and try again";

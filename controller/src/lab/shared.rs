@@ -1,4 +1,5 @@
-//! What all labs of one machine share: who has which subnet, and whether forwarding was off before the first of them came.
+//! What all labs of one machine share: who has which subnet, and what the machine's settings were before the first of
+//! them came.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,14 @@ use super::network::Subnet;
 use super::registry::{Lock, Names, write_atomically};
 
 const SHARED: &str = "/run/allmende-lab";
-const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// Settings of the kernel that practice hosts need at least; they are put back when the last lab goes.
+const SETTINGS: [(&str, u64); 2] = [
+    // The way from the bridge to the package mirror.
+    ("net/ipv4/ip_forward", 1),
+    // Each systemd takes a dozen; the usual 128 are used up by about ten hosts.
+    ("fs/inotify/max_user_instances", 8192),
+];
 
 /// The folder that all labs of the machine share, locked for a moment.
 pub(super) struct Shared {
@@ -77,7 +85,7 @@ impl Shared {
             let shared = Shared::open().await?;
             shared.release(names)?;
             if shared.claims(names).is_empty() {
-                shared.forward(false)?;
+                shared.restore_settings()?;
                 shared.remove();
             }
         }
@@ -94,21 +102,33 @@ impl Shared {
         }
     }
 
-    /// Switches forwarding on and remembers that it was off, or puts it back when the lab had switched it on.
-    pub fn forward(&self, on: bool) -> Result<(), LabError> {
-        let path = Path::new(FORWARD);
-        let mark = Path::new(SHARED).join("forwarding-was-off");
-        let is_on = fs::read_to_string(path)
-            .map_err(LabError::file("reading", path))?
-            .trim()
-            == "1";
-        if on && !is_on {
-            write_atomically(&mark, b"", 0o600)?;
-            fs::write(path, "1").map_err(LabError::file("switching forwarding on in", path))?;
+    /// Raises the settings that are too low, having remembered what they were.
+    pub fn raise_settings(&self) -> Result<(), LabError> {
+        for (name, least) in SETTINGS {
+            let path = Path::new("/proc/sys").join(name);
+            let before = read_number(&path)?;
+            if before < least {
+                let mark = mark(name);
+                if !mark.exists() {
+                    write_atomically(&mark, before.to_string().as_bytes(), 0o600)?;
+                }
+                fs::write(&path, least.to_string()).map_err(LabError::file("setting", &path))?;
+            }
         }
-        if !on && mark.exists() {
-            fs::write(path, "0").map_err(LabError::file("switching forwarding off in", path))?;
-            fs::remove_file(&mark).map_err(LabError::file("removing", &mark))?;
+        Ok(())
+    }
+
+    /// Puts the settings back, unless somebody else has changed them since.
+    fn restore_settings(&self) -> Result<(), LabError> {
+        for (name, least) in SETTINGS {
+            let (path, mark) = (Path::new("/proc/sys").join(name), mark(name));
+            if mark.exists() {
+                if read_number(&path)? == least {
+                    let before = read_number(&mark)?;
+                    fs::write(&path, before.to_string()).map_err(LabError::file("setting", &path))?;
+                }
+                fs::remove_file(&mark).map_err(LabError::file("removing", &mark))?;
+            }
         }
         Ok(())
     }
@@ -117,4 +137,18 @@ impl Shared {
     fn remove(self) {
         let _ = fs::remove_dir_all(SHARED);
     }
+}
+
+/// Where it is written what a setting was.
+fn mark(name: &str) -> PathBuf {
+    Path::new(SHARED).join(format!("{}.before", name.replace('/', ".")))
+}
+
+fn read_number(path: &Path) -> Result<u64, LabError> {
+    let text = fs::read_to_string(path).map_err(LabError::file("reading", path))?;
+    let odd = |_| std::io::Error::other(format!("{:?} is no number", text.trim()));
+    text.trim()
+        .parse()
+        .map_err(odd)
+        .map_err(LabError::file("reading", path))
 }
