@@ -237,15 +237,12 @@ mod tests {
     #[test]
     fn leftovers_of_a_killed_session_go_once_the_new_one_works() {
         let (_root, layout, sha256) = host(NEW);
-        std::mem::forget(Replacement::make(&layout, &sha256).map(|replacement| drop_lock_only(replacement)));
+        let replacement = Replacement::make(&layout, &sha256).expect("replaces");
+        // What the kernel does for a killed process: its lock goes, nothing else happens.
+        flock(&replacement._lock, FlockOperation::Unlock).expect("unlocks");
+        std::mem::forget(replacement);
         settle(&layout);
         assert_eq!(current(&layout), NEW);
         assert!(!previous(&layout).exists());
-    }
-
-    /// What the kernel does for a killed process: its lock goes, nothing else happens.
-    fn drop_lock_only(replacement: Replacement) {
-        flock(&replacement._lock, FlockOperation::Unlock).expect("unlocks");
-        std::mem::forget(replacement);
     }
 }

@@ -171,18 +171,12 @@ impl Session {
             }
             Request::Apply { run, holder, desired } => {
                 let report = engine::apply(&self.layout, &run, &holder, &desired, &asker);
-                let done = report.is_ok();
-                let delivered = self.answer(id, masked(&desired, report.map(Answer::Report)));
-                if done && delivered && !asker.is_gone() {
-                    journal::drop_report(&self.layout, &run);
-                }
+                let answer = masked(&desired, report.map(Answer::Report));
+                self.hand_over(id, &run, answer);
             }
             Request::TakeReport { run } => {
-                let report = journal::read(&self.layout, &run);
-                let done = report.is_ok();
-                if self.answer(id, report.map(Answer::Report)) && done && !asker.is_gone() {
-                    journal::drop_report(&self.layout, &run);
-                }
+                let answer = journal::read(&self.layout, &run).map(Answer::Report);
+                self.hand_over(id, &run, answer);
             }
             Request::Blobs { wanted } => {
                 let missing = Blobs::of(&self.layout).missing(&wanted);
@@ -211,6 +205,20 @@ impl Session {
                 self.answer(id, answer);
             }
         }
+    }
+
+    /// Answers with a report and drops it from the journal if it was delivered.
+    fn hand_over(&self, id: u64, run: &str, answer: Result<Answer, Refusal>) {
+        let is_report = answer.is_ok();
+        // Asked before: a controller that has its answer may be gone the moment after.
+        let listens = !self.is_gone();
+        if self.answer(id, answer) && is_report && listens {
+            journal::drop_report(&self.layout, run);
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst) || self.outbox.has_failed()
     }
 
     fn replace(&self, sha256: &str) -> Result<(), Error> {
@@ -245,7 +253,7 @@ impl Asker for Listener {
     }
 
     fn is_gone(&self) -> bool {
-        self.session.gone.load(Ordering::SeqCst) || self.session.outbox.has_failed()
+        self.session.is_gone()
     }
 }
 

@@ -23,6 +23,9 @@ pub enum Frame {
     Blob(Vec<u8>),
 }
 
+/// Makes a frame of a body.
+pub type Wrap = fn(Vec<u8>) -> Frame;
+
 impl Frame {
     /// The bytes of the frame's head, for writers that cannot use [`write_frame`].
     ///
@@ -54,10 +57,10 @@ impl Frame {
     ///
     /// # Errors
     /// [`FrameError::TooLarge`] and [`FrameError::UnknownKind`]; nothing is allocated before they are ruled out.
-    pub fn announced(head: [u8; HEAD]) -> Result<(usize, fn(Vec<u8>) -> Frame), FrameError> {
+    pub fn announced(head: [u8; HEAD]) -> Result<(usize, Wrap), FrameError> {
         let [a, b, c, d, kind] = head;
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        let wrap: fn(Vec<u8>) -> Frame = match kind {
+        let wrap: Wrap = match kind {
             KIND_MESSAGE => Frame::Message,
             KIND_BLOB => Frame::Blob,
             kind => return Err(FrameError::UnknownKind { kind }),

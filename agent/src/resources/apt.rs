@@ -13,6 +13,9 @@ const LISTS_MAY_BE_OLD: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long apt waits for another program that installs packages, in seconds.
 const LOCK_WAIT: &str = "DPkg::Lock::Timeout=300";
 
+/// Else dpkg thinks that somebody watches, and counts what it reads.
+const NO_TERMINAL: &str = "Dpkg::Use-Pty=0";
+
 /// A slow mirror and a large package take their time; an interrupted dpkg is worse than a long wait.
 const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
 
@@ -31,6 +34,8 @@ fn install(names: &[String], recommends: bool) -> Program {
         "-y",
         "-o",
         LOCK_WAIT,
+        "-o",
+        NO_TERMINAL,
         "-o",
         "Dpkg::Options::=--force-confdef",
         "-o",
@@ -66,6 +71,8 @@ fn repairs() -> [Program; 2] {
             "-y",
             "-o",
             LOCK_WAIT,
+            "-o",
+            NO_TERMINAL,
             "-o",
             "Dpkg::Options::=--force-confold",
         ])),

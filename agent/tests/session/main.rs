@@ -1,0 +1,7 @@
+//! Sessions, from the controller's side: frames in, frames out, on a host in a temporary directory.
+
+mod peer;
+
+mod apply;
+mod frames;
+mod replacement;
