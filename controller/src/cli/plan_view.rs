@@ -154,7 +154,12 @@ fn show_resources(
 }
 
 fn show_resource(text: &mut String, resource: &ResourceReport, verbose: bool, style: Style) {
-    let _ = writeln!(text, "    {} {}", sign(resource.action, style), headline(resource, verbose));
+    let _ = writeln!(
+        text,
+        "    {} {}",
+        sign(resource.action, style),
+        headline(resource, verbose)
+    );
     let changes = &resource.changes;
     if resource.kind == "package" && !verbose {
         let missing: Vec<&str> = changes.iter().map(|change| change.property.as_str()).collect();
@@ -170,7 +175,10 @@ fn show_resource(text: &mut String, resource: &ResourceReport, verbose: bool, st
 
 /// "directories: /srv/kita-sonne_cloud, … /srv/kita-sonne_cloud/tmp": many alike, told in one line.
 fn several(run: &[&ResourceReport]) -> String {
-    let kind = run.first().map_or("", |resource| resource.kind.as_str()).replace('_', " ");
+    let kind = run
+        .first()
+        .map_or("", |resource| resource.kind.as_str())
+        .replace('_', " ");
     let kind = match kind.strip_suffix('y') {
         Some(stem) => format!("{stem}ies"),
         None => format!("{kind}s"),
@@ -212,6 +220,8 @@ fn show_change(text: &mut String, change: &Change, verbose: bool, style: Style) 
     let sentence = match (&change.from, &change.to) {
         (Some(from), Some(to)) => format!("{property}: {from} → {to}"),
         (None, Some(to)) => format!("{property}: {to}"),
+        // Why a command runs is nothing that goes away.
+        (Some(reason), None) if property == "guard" => format!("because {reason}"),
         (Some(from), None) => format!("{property}: {from} → gone"),
         (None, None) => property.clone(),
     };

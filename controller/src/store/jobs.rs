@@ -171,5 +171,10 @@ pub(super) async fn get(connection: &mut SqliteConnection, id: JobId) -> Result<
         .bind(id)
         .fetch_optional(connection)
         .await?;
-    row.ok_or_else(|| StoreError::unknown("job", id, &[]))?.job()
+    row.ok_or_else(|| StoreError::Unknown {
+        noun: "job",
+        name: id.to_string(),
+        hint: "; see: allmende job list".to_owned(),
+    })?
+    .job()
 }
