@@ -59,6 +59,7 @@ impl Store {
     }
 
     /// Closes all connections; what was written is then in the one file.
+    #[cfg(test)]
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
