@@ -7,7 +7,7 @@ use crate::host::{Host, identifier, psql};
 use crate::names;
 use crate::resources::{Difference, Manage};
 
-/// A database in the host's PostgreSQL cluster, made from `template0`.
+/// A database in the host's PostgreSQL cluster, made from `template0`. Only its owner may connect to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresDatabaseSpec {

@@ -9,6 +9,8 @@ use crate::process::{ProcessError, Program};
 use crate::resources::{Difference, Manage};
 
 /// A systemd unit: whether it starts at boot and whether it runs now. What is left out is not looked at.
+///
+/// A program that ends when its work is done (`Type=oneshot`) counts as running when it ended well since the boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitSpec {
@@ -54,7 +56,8 @@ impl UnitSpec {
 
     fn is_running(&self, unit: &UnitState) -> bool {
         match unit.active.as_str() {
-            "active" | "reloading" | "refreshing" | "activating" => true,
+            "active" | "reloading" | "refreshing" => true,
+            "activating" => !unit.restarting,
             // A program that ends when its work is done has run if it ended well since the boot.
             "inactive" => unit.oneshot && unit.ended_well,
             _ => false,
@@ -62,8 +65,21 @@ impl UnitSpec {
     }
 }
 
+/// A unit that was started, and does not run a moment later.
+pub(crate) fn ended_at_once(unit: &str) -> Error {
+    Error::Obstacle {
+        found: format!("{unit} was started and ended at once{}", journal(unit)),
+        advice: format!("mend what it names and apply again; `systemctl status {unit}` says more"),
+    }
+}
+
 /// A failure, and what the unit itself said in its journal.
 pub(crate) fn with_journal(unit: &str, source: ProcessError) -> Error {
+    let more = journal(unit);
+    Error::ProgramWith { source, more }
+}
+
+fn journal(unit: &str) -> String {
     let asked = Program::new([
         "journalctl",
         "-u",
@@ -74,18 +90,17 @@ pub(crate) fn with_journal(unit: &str, source: ProcessError) -> Error {
         "-o",
         "cat",
     ]);
-    let journal = asked
+    let lines = asked
         .quietly()
         .map(|finished| finished.text())
         .unwrap_or_default();
-    let more = match journal.trim() {
-        "" => format!("\nsee `systemctl status {unit}` on the host"),
+    match lines.trim() {
+        "" => String::new(),
         lines => format!(
-            "\nits last lines in the journal:\n  {}",
+            "\nits last lines in the journal:\n  {}\n",
             lines.replace('\n', "\n  ")
         ),
-    };
-    Error::ProgramWith { source, more }
+    }
 }
 
 /// The state of a running property, for people.
@@ -153,7 +168,7 @@ impl Manage for UnitSpec {
             ));
         }
         let mut difference = Difference::change();
-        if unit.stale && host.intent == Intent::Plan {
+        if unit.stale {
             difference = difference.becomes("definition", Some("older than its file"), "read again");
         }
         if let Some(enabled) = self.enabled
@@ -170,7 +185,9 @@ impl Manage for UnitSpec {
     }
 
     fn change(&self, host: &mut Host, difference: &Difference) -> Result<(), Error> {
-        host.reload_units()?;
+        if difference.is_about("definition") {
+            host.reload_units()?;
+        }
         let changed = self.act(host, difference);
         host.units_changed();
         changed
@@ -186,8 +203,7 @@ impl UnitSpec {
             let verb = if running { "start" } else { "stop" };
             host.succeed(&systemctl(verb, &self.name))
                 .map_err(|source| with_journal(&self.name, source))?;
-            host.units_changed();
-            let unit = host.unit(&self.name)?;
+            let unit = host.settled_unit(&self.name)?;
             if running && !unit.condition && !self.is_running(&unit) {
                 return Err(Error::obstacle(
                     format!(
@@ -196,6 +212,9 @@ impl UnitSpec {
                     ),
                     format!("`systemctl status {}` on the host names the condition", self.name),
                 ));
+            }
+            if running && !self.is_running(&unit) {
+                return Err(ended_at_once(&self.name));
             }
         }
         Ok(())
@@ -253,6 +272,10 @@ mod tests {
     fn what_counts_as_running() {
         let running = |active: &str| spec().is_running(&unit("", active));
         assert!(running("active") && running("activating") && running("reloading"));
+        assert!(!spec().is_running(&UnitState {
+            restarting: true,
+            ..unit("", "activating")
+        }));
         assert!(!running("failed") && !running("inactive") && !running("deactivating"));
         let done = UnitState {
             oneshot: true,

@@ -198,7 +198,7 @@ async fn job<O: Operation>(
     let follower = Follower::new(style);
     let finished = execute(controller, &actor(), operation, &follower).await;
     follower.finish();
-    let outcome = finished?.outcome;
+    let outcome = finished?;
     println!("{} {}", style.green("✓"), outcome.message);
     Ok(outcome)
 }

@@ -99,12 +99,6 @@ impl<'a> PersonalAccess<'a> {
         self
     }
 
-    /// This ssh-agent, or none.
-    pub fn with_agent(mut self, socket: Option<PathBuf>) -> Self {
-        self.agent_socket = socket;
-        self
-    }
-
     /// The user.
     pub fn user(&self) -> &str {
         &self.user

@@ -30,8 +30,8 @@ mod session;
 mod upload;
 
 pub use access::{PersonalAccess, Question};
-pub use bootstrap::{Enrolled, Step, bootstrap};
-pub use connection::{ScannedHost, probe, probe_for};
+pub use bootstrap::{Step, bootstrap};
+pub use connection::{probe, probe_for};
 pub use destination::Destination;
 pub use embedded::EMBEDDED_AGENT;
 pub use error::FleetError;

@@ -157,7 +157,6 @@ impl EditHost {
 impl Operation for EditHost {
     const NAME: &'static str = "host.edit";
     const RISK: Risk = Risk::Safe;
-    const REPEATABLE: bool = true;
 
     fn title(&self) -> String {
         format!("edit host {}", self.name)

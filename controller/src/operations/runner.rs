@@ -34,15 +34,6 @@ pub trait Observer: Send + Sync {
     }
 }
 
-/// A job that ended well.
-#[derive(Debug, Clone)]
-pub struct Finished {
-    /// Its number.
-    pub job: JobId,
-    /// What came of it.
-    pub outcome: Outcome,
-}
-
 /// What an operation has at hand while it runs.
 pub struct JobContext<'a> {
     controller: &'a Controller,
@@ -82,7 +73,7 @@ impl<'a> JobContext<'a> {
     }
 }
 
-/// Runs an operation as a job.
+/// Runs an operation as a job and returns what came of it.
 ///
 /// # Errors
 /// Why it was refused or failed; the audit log and the job say so too.
@@ -91,7 +82,7 @@ pub async fn execute<O: Operation>(
     actor: &Actor,
     operation: &O,
     observer: &dyn Observer,
-) -> Result<Finished, OperationError> {
+) -> Result<Outcome, OperationError> {
     let title = operation.title();
     let parameters = serde_json::to_value(operation).map_err(|error| {
         OperationError::Refused(format!("the parameters cannot be written down: {error}"))
@@ -201,7 +192,7 @@ pub async fn execute<O: Operation>(
                 outcome.clone(),
             )
             .await?;
-            Ok(Finished { job, outcome })
+            Ok(outcome)
         }
         Err(error) => {
             let state = match error {

@@ -7,7 +7,6 @@
 mod audit;
 mod claims;
 mod columns;
-mod controller;
 mod error;
 mod hosts;
 mod jobs;
@@ -16,7 +15,6 @@ mod organisations;
 mod secrets;
 mod services;
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -25,7 +23,6 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use audit::{Audit, AuditPhase, AuditRecord, AuditVerdict, Seal};
 pub use claims::{Claim, Claimed};
-pub use controller::ControllerSettings;
 pub use error::StoreError;
 pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
@@ -47,11 +44,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Where the database lies.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Organisations.
     pub fn organisations(&self) -> Organisations<'_> {
         Organisations(self)
@@ -80,11 +72,6 @@ impl Store {
     /// Encrypted secrets and their keys; only the vault has a use for them.
     pub fn secrets(&self) -> Secrets<'_> {
         Secrets(self)
-    }
-
-    /// What the controller remembers about itself.
-    pub fn controller(&self) -> ControllerSettings<'_> {
-        ControllerSettings(self)
     }
 
     /// Gives the store the key with which the end of the audit log is sealed; the vault does this when it is opened.
