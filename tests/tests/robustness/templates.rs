@@ -1,0 +1,1 @@
+//! Templates with mistakes are refused before any host is contacted.
