@@ -174,7 +174,8 @@ async fn interrupt(
     connection: &mut SqliteConnection,
     is_gone: impl Fn(&str) -> bool,
 ) -> Result<Vec<Job>, StoreError> {
-    let running: Vec<(JobId, Option<String>, Option<String>, Option<i64>)> = sqlx::query_as(
+    type RunningJob = (JobId, Option<String>, Option<String>, Option<i64>);
+    let running: Vec<RunningJob> = sqlx::query_as(
         "SELECT id, holder, holder_identity, lease_until FROM jobs WHERE state = 'running' ORDER BY id",
     )
     .fetch_all(&mut *connection)

@@ -37,7 +37,6 @@ enum Act {
 impl Operation for Probe {
     const NAME: &'static str = "probe";
     const RISK: Risk = Risk::Change;
-    const REPEATABLE: bool = false;
 
     fn title(&self) -> String {
         "probe the hosts".to_owned()
