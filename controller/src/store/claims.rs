@@ -125,6 +125,7 @@ impl Jobs<'_> {
         let mut transaction = self.0.begin().await?;
         end(self.0, &mut transaction, id, state, outcome, phase).await?;
         transaction.commit().await?;
+        self.0.settle().await;
         Ok(())
     }
 }

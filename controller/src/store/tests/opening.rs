@@ -8,6 +8,7 @@ use std::time::Instant;
 use sqlx::Executor as _;
 
 use super::*;
+use crate::model::{JobState, Outcome};
 
 async fn refusal(path: &Path) -> String {
     match Store::open(path).await {
@@ -50,6 +51,36 @@ async fn what_was_written_is_there_after_opening_again() {
     store.close().await;
     let again = Store::open(&path).await.expect("opens");
     assert_eq!(again.hosts().list().await.expect("listed").len(), 2);
+}
+
+/// People copy the one file, and never think of the journal beside it.
+#[tokio::test]
+async fn a_copy_of_the_one_file_has_what_was_done() {
+    let (folder, store) = sqlite().await;
+    furnish(&store).await;
+    let new = NewJob {
+        operation: "host.apply",
+        parameters: &serde_json::Value::Null,
+        title: "apply web1",
+        actor: "anna",
+    };
+    let id = store.jobs().add(new, []).await.expect("added");
+    store
+        .jobs()
+        .finish(
+            id,
+            JobState::Succeeded,
+            &Outcome::default(),
+            AuditPhase::Succeeded,
+        )
+        .await
+        .expect("finished");
+    let copy = folder.path().join("copy.db");
+    fs::copy(&store.path, &copy).expect("copied");
+    let copy = Store::open(&copy).await.expect("opens");
+    let job = copy.jobs().get(id).await.expect("there");
+    assert_eq!(job.state, JobState::Succeeded);
+    assert_eq!(copy.hosts().list().await.expect("listed").len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
