@@ -154,7 +154,12 @@ fn show_resources(
 }
 
 fn show_resource(text: &mut String, resource: &ResourceReport, verbose: bool, style: Style) {
-    let _ = writeln!(text, "    {} {}", sign(resource.action, style), headline(resource, verbose));
+    let _ = writeln!(
+        text,
+        "    {} {}",
+        sign(resource.action, style),
+        headline(resource, verbose)
+    );
     let changes = &resource.changes;
     if resource.kind == "package" && !verbose {
         let missing: Vec<&str> = changes.iter().map(|change| change.property.as_str()).collect();
@@ -170,7 +175,10 @@ fn show_resource(text: &mut String, resource: &ResourceReport, verbose: bool, st
 
 /// "directories: /srv/kita-sonne_cloud, … /srv/kita-sonne_cloud/tmp": many alike, told in one line.
 fn several(run: &[&ResourceReport]) -> String {
-    let kind = run.first().map_or("", |resource| resource.kind.as_str()).replace('_', " ");
+    let kind = run
+        .first()
+        .map_or("", |resource| resource.kind.as_str())
+        .replace('_', " ");
     let kind = match kind.strip_suffix('y') {
         Some(stem) => format!("{stem}ies"),
         None => format!("{kind}s"),
@@ -284,7 +292,16 @@ mod tests {
 
     #[test]
     fn a_plan_is_short_and_grouped() {
-        insta::assert_snapshot!(show(&plan(), false, Style::PLAIN), @"");
+        insta::assert_snapshot!(show(&plan(), false, Style::PLAIN), @r"
+        kita-sonne/cloud on web1  2 of 3 resources to change
+          Web server
+            + file /etc/b
+            ~ file /etc/c
+                @@ -1 +1 @@
+                -workers 2
+                +workers 4
+                mode: 0600 → 0644
+        ");
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod open;
 mod organisations;
 mod secrets;
 mod services;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
