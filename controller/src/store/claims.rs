@@ -125,6 +125,7 @@ impl Jobs<'_> {
         let mut transaction = self.0.begin().await?;
         end(self.0, &mut transaction, id, state, outcome, phase).await?;
         transaction.commit().await?;
+        self.0.settle().await;
         Ok(())
     }
 }
@@ -168,32 +169,42 @@ async fn end(
     Ok(job)
 }
 
+/// A job that somebody works on, or did.
+#[derive(sqlx::FromRow)]
+struct Running {
+    id: JobId,
+    holder: Option<String>,
+    holder_identity: Option<String>,
+    lease_until: Option<i64>,
+}
+
 /// Marks jobs interrupted whose holders are dead.
 async fn interrupt(
     store: &Store,
     connection: &mut SqliteConnection,
     is_gone: impl Fn(&str) -> bool,
 ) -> Result<Vec<Job>, StoreError> {
-    let running: Vec<(JobId, Option<String>, Option<String>, Option<i64>)> = sqlx::query_as(
+    let running: Vec<Running> = sqlx::query_as(
         "SELECT id, holder, holder_identity, lease_until FROM jobs WHERE state = 'running' ORDER BY id",
     )
     .fetch_all(&mut *connection)
     .await?;
     let at = now();
     let mut interrupted = Vec::new();
-    for (id, holder, identity, lease_until) in running {
-        if !lease_ended(lease_until, at) && !identity.is_some_and(|identity| is_gone(&identity)) {
+    for job in running {
+        let gone = job.holder_identity.as_deref().is_some_and(&is_gone);
+        if !gone && !lease_ended(job.lease_until, at) {
             continue;
         }
         let outcome = Outcome {
             message: format!(
                 "interrupted: {} is gone",
-                holder.as_deref().unwrap_or("the process that worked on it")
+                job.holder.as_deref().unwrap_or("the process that worked on it")
             ),
             ..Outcome::default()
         };
         let state = JobState::Interrupted;
-        interrupted.push(end(store, connection, id, state, &outcome, AuditPhase::Failed).await?);
+        interrupted.push(end(store, connection, job.id, state, &outcome, AuditPhase::Failed).await?);
     }
     Ok(interrupted)
 }

@@ -51,7 +51,6 @@ macro_rules! select_job {
         )
     };
 }
-pub(super) use select_job;
 
 impl Row {
     /// The job as it stands: one whose lease ran out is interrupted, even before somebody writes that down.

@@ -37,7 +37,6 @@ enum Act {
 impl Operation for Probe {
     const NAME: &'static str = "probe";
     const RISK: Risk = Risk::Change;
-    const REPEATABLE: bool = false;
 
     fn title(&self) -> String {
         "probe the hosts".to_owned()
@@ -184,8 +183,7 @@ async fn what_failed_says_why_and_gives_the_host_back() {
     let onlooker = Onlooker::default();
     let error = execute(&controller, &anna(), &on_web1(Act::Fail), &onlooker)
         .await
-        .err()
-        .expect("failed");
+        .expect_err("failed");
     assert_eq!(error.to_string(), "the disk is on fire");
     let job = newest_job(&controller).await;
     assert_eq!(job.state, JobState::Failed);
@@ -205,8 +203,7 @@ async fn a_request_about_what_does_not_exist_is_no_job_but_is_remembered() {
     };
     let error = execute(&controller, &anna(), &probe, &Onlooker::default())
         .await
-        .err()
-        .expect("refused");
+        .expect_err("refused");
     assert!(error.to_string().contains("did you mean web1?"), "{error}");
     assert!(controller.store.jobs().list(9).await.expect("listed").is_empty());
     assert_eq!(phases(&controller).await, ["refused"]);
@@ -224,7 +221,7 @@ async fn a_second_asker_is_told_who_has_the_host() {
         };
         let refused = execute(&controller, &bert, &on_web1(Act::Succeed), &Onlooker::default()).await;
         go_on.notify_one();
-        refused.err().expect("refused")
+        refused.expect_err("refused")
     };
     let (done, error) = tokio::join!(execute(&controller, &actor, &first, &onlooker), second);
     done.expect("done");

@@ -145,7 +145,7 @@ async fn a_forged_end_is_found(store: Store) {
 
 async fn a_log_written_anew_is_found(store: Store) {
     // By somebody who knows the program, but not the key: every hash fits, the seal does not.
-    let forger = Store::open(store.path()).await.expect("opens");
+    let forger = Store::open(&store.path).await.expect("opens");
     forger.set_seal(Box::new(TestSeal("another key")));
     write(&forger, 1).await;
     assert!(verdict(&forger).await.intact());
@@ -201,7 +201,7 @@ async fn a_job_and_its_entries_are_one(store: Store) {
 }
 
 async fn without_a_seal_nothing_is_written(store: Store) {
-    let unsealed = Store::open(store.path()).await.expect("opens");
+    let unsealed = Store::open(&store.path).await.expect("opens");
     let job = NewJob {
         operation: "host.apply",
         parameters: &Value::Null,

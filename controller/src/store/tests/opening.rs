@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use sqlx::Executor as _;
 
 use super::*;
+use crate::model::{JobState, Outcome};
 
 async fn refusal(path: &Path) -> String {
     match Store::open(path).await {
@@ -46,10 +47,40 @@ async fn a_new_database_is_its_owners_alone() {
 async fn what_was_written_is_there_after_opening_again() {
     let (_folder, store) = sqlite().await;
     furnish(&store).await;
-    let path = store.path().to_owned();
+    let path = store.path.to_owned();
     store.close().await;
     let again = Store::open(&path).await.expect("opens");
     assert_eq!(again.hosts().list().await.expect("listed").len(), 2);
+}
+
+/// People copy the one file, and never think of the journal beside it.
+#[tokio::test]
+async fn a_copy_of_the_one_file_has_what_was_done() {
+    let (folder, store) = sqlite().await;
+    furnish(&store).await;
+    let new = NewJob {
+        operation: "host.apply",
+        parameters: &serde_json::Value::Null,
+        title: "apply web1",
+        actor: "anna",
+    };
+    let id = store.jobs().add(new, []).await.expect("added");
+    store
+        .jobs()
+        .finish(
+            id,
+            JobState::Succeeded,
+            &Outcome::default(),
+            AuditPhase::Succeeded,
+        )
+        .await
+        .expect("finished");
+    let copy = folder.path().join("copy.db");
+    fs::copy(&store.path, &copy).expect("copied");
+    let copy = Store::open(&copy).await.expect("opens");
+    let job = copy.jobs().get(id).await.expect("there");
+    assert_eq!(job.state, JobState::Succeeded);
+    assert_eq!(copy.hosts().list().await.expect("listed").len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -81,7 +112,7 @@ async fn a_newer_database_is_refused() {
         .execute("INSERT INTO _sqlx_migrations VALUES (9999, 'future', CURRENT_TIMESTAMP, TRUE, x'00', 0)")
         .await
         .expect("written");
-    let error = refusal(store.path()).await;
+    let error = refusal(&store.path).await;
     assert!(error.contains("newer version of Allmende"), "{error}");
 }
 
@@ -117,7 +148,7 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
 async fn a_corrupt_database_says_so() {
     let (_folder, store) = sqlite().await;
     furnish(&store).await;
-    let path = store.path().to_owned();
+    let path = store.path.to_owned();
     store.close().await;
     let mut bytes = fs::read(&path).expect("read");
     // The header stays, so that it still looks like a database.
@@ -150,7 +181,7 @@ async fn an_existing_database_opens_fast() {
     let mut best = u128::MAX;
     for _ in 0..5 {
         let begun = Instant::now();
-        let store = Store::open(store.path()).await.expect("opens");
+        let store = Store::open(&store.path).await.expect("opens");
         store.hosts().list().await.expect("listed");
         best = best.min(begun.elapsed().as_millis());
     }
