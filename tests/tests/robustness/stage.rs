@@ -308,11 +308,6 @@ impl Running {
         format!("{}\n{}", read("stdout"), read("stderr"))
     }
 
-    /// Whether it has not ended yet.
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("asked").is_none()
-    }
-
     /// Waits until it ends by itself.
     #[track_caller]
     pub fn finish_within(mut self, limit: Duration) -> Finished {
