@@ -22,19 +22,35 @@ fn main() -> Result<(), Failure> {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
 
-    let binary = build_agent(&workspace)?;
-    let sha256 = Sha256::digest(fs::read(&binary)?);
-    let mut hex = String::new();
-    for byte in sha256 {
-        write!(hex, "{byte:02x}")?;
+    let binary = fs::read(build_agent(&workspace)?)?;
+    let mut sha256 = String::new();
+    for byte in Sha256::digest(&binary) {
+        write!(sha256, "{byte:02x}")?;
     }
-    println!("cargo::rustc-env=ALLMENDE_AGENT_BINARY={}", binary.display());
-    println!("cargo::rustc-env=ALLMENDE_AGENT_SHA256={hex}");
+    let kept = keep(&binary, &sha256)?;
+    println!("cargo::rustc-env=ALLMENDE_AGENT_BINARY={}", kept.display());
+    println!("cargo::rustc-env=ALLMENDE_AGENT_SHA256={sha256}");
     println!(
         "cargo::rustc-env=ALLMENDE_AGENT_ARCH={}",
         variable("CARGO_CFG_TARGET_ARCH")?
     );
     Ok(())
+}
+
+/// Keeps the binary under a name that says its hash: whatever happens to build directories, the controller never embeds
+/// one binary and claims the hash of another.
+fn keep(binary: &[u8], sha256: &str) -> Result<PathBuf, Failure> {
+    const PREFIX: &str = "allmende-agent-";
+    let directory = PathBuf::from(variable("OUT_DIR")?);
+    for entry in fs::read_dir(&directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    let path = directory.join(format!("{PREFIX}{sha256}"));
+    fs::write(&path, binary)?;
+    Ok(path)
 }
 
 /// Runs the nested cargo and says where the binary is.

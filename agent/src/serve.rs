@@ -36,6 +36,8 @@ pub struct Session {
     working: Mutex<Vec<JoinHandle<()>>>,
     /// Held while the session ends, because a signal and the end of the input may come together.
     ending: Mutex<()>,
+    /// Held from the reading of a report until it is dropped, so that nobody gets it twice.
+    handing: Mutex<()>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -56,6 +58,7 @@ impl Session {
             replacement: Mutex::new(None),
             working: Mutex::new(Vec::new()),
             ending: Mutex::new(()),
+            handing: Mutex::new(()),
         };
         session.outbox.send(&FromAgent::Hello(hello(&session.layout)));
         Ok(Arc::new(session))
@@ -179,9 +182,11 @@ impl Session {
             Request::Apply { run, holder, desired } => {
                 let report = engine::apply(&self.layout, &run, &holder, &desired, &asker);
                 let answer = masked(&desired, report.map(Answer::Report));
+                let _handing = lock(&self.handing);
                 self.hand_over(id, &run, answer);
             }
             Request::TakeReport { run } => {
+                let _handing = lock(&self.handing);
                 let answer = journal::read(&self.layout, &run).map(Answer::Report);
                 self.hand_over(id, &run, answer);
             }

@@ -294,7 +294,16 @@ mod tests {
 
     #[test]
     fn a_plan_is_short_and_grouped() {
-        insta::assert_snapshot!(show(&plan(), false, Style::PLAIN), @"");
+        insta::assert_snapshot!(show(&plan(), false, Style::PLAIN), @r"
+        kita-sonne/cloud on web1  2 of 3 resources to change
+          Web server
+            + file /etc/b
+            ~ file /etc/c
+                @@ -1 +1 @@
+                -workers 2
+                +workers 4
+                mode: 0600 → 0644
+        ");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The access of a person who adds a host: used once, kept nowhere.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use russh::MethodKind;
@@ -133,6 +133,13 @@ impl<'a> PersonalAccess<'a> {
 
     async fn with_keys(&mut self, attempt: &mut Attempt<'_>) -> Result<bool, FleetError> {
         if let Some(path) = &self.identity {
+            // The ssh-agent may hold it: then nobody needs to type its passphrase.
+            if let Some(socket) = self.agent_socket.clone()
+                && let Some(public) = identity::public_half(path).await
+                && attempt.with_agent(&socket, Some(&public)).await?
+            {
+                return Ok(true);
+            }
             let Some(key) = identity::load(path, self.ask).await? else {
                 attempt
                     .tried
@@ -145,7 +152,7 @@ impl<'a> PersonalAccess<'a> {
             return attempt.with_key(key).await;
         }
         if let Some(socket) = self.agent_socket.clone()
-            && attempt.with_agent(&socket).await?
+            && attempt.with_agent(&socket, None).await?
         {
             return Ok(true);
         }
@@ -291,7 +298,8 @@ impl Attempt<'_> {
         self.settle(outcome)
     }
 
-    async fn with_agent(&mut self, socket: &std::path::Path) -> Result<bool, FleetError> {
+    /// Tries what the ssh-agent holds: one certain key, or all.
+    async fn with_agent(&mut self, socket: &Path, only: Option<&PublicKey>) -> Result<bool, FleetError> {
         let keys = async {
             let mut agent = AgentClient::connect_uds(socket).await?;
             let keys = agent.request_identities().await?;
@@ -310,6 +318,9 @@ impl Attempt<'_> {
             let AgentIdentity::PublicKey { key, comment } = key else {
                 continue;
             };
+            if only.is_some_and(|only| only.key_data() != key.key_data()) {
+                continue;
+            }
             if refused == MOST_AGENT_KEYS {
                 self.tried
                     .push("the ssh-agent holds more keys: name one with --identity".to_owned());
@@ -333,6 +344,7 @@ impl Attempt<'_> {
             }
         }
         self.tried.push(match refused {
+            0 if only.is_some() => return Ok(false),
             0 => "the ssh-agent holds no usable key".to_owned(),
             1 => "the ssh-agent's key was refused".to_owned(),
             several => format!("{several} keys of the ssh-agent were refused"),
@@ -353,27 +365,19 @@ impl Attempt<'_> {
     }
 
     fn refused(self) -> FleetError {
-        let none = |list: Vec<String>, instead: &str| match list.is_empty() {
-            true => instead.to_owned(),
-            false => list.join("; "),
+        let tried = match self.tried.is_empty() {
+            true => "there was nothing to try".to_owned(),
+            false => self.tried.join("; "),
         };
-        let offered = self
-            .offered
-            .iter()
-            .map(String::from)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let offered: Vec<String> = self.offered.iter().map(String::from).collect();
+        let reason = match offered.is_empty() {
+            true => tried,
+            false => format!("{tried}. The host accepts: {}", offered.join(", ")),
+        };
         FleetError::AccessRefused {
             host: self.connection.host().clone(),
             user: self.user,
-            tried: none(self.tried, "there was nothing to try"),
-            offered: none(
-                vec![offered]
-                    .into_iter()
-                    .filter(|text| !text.is_empty())
-                    .collect(),
-                "nothing",
-            ),
+            reason,
         }
     }
 }

@@ -4,28 +4,24 @@
 //! that always drains it and never waits for anybody ([`listen`]). Writing has a task, too: a frame is sent whole or not
 //! at all, also when the request that it belongs to is dropped.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use allmende_agent::protocol::{
-    Answer, Event, Frame, FromAgent, Hello, PROTOCOL_VERSION, Refusal, Request, ToAgent,
-};
+use allmende_agent::protocol::{Answer, Event, Frame, Hello, PROTOCOL_VERSION, Request, ToAgent};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::agent_desk::{Desk, Ended, Listener, Note, Tray};
 use super::connection::{Connection, End};
 use super::error::one_line;
-use super::frames::{FrameDecoder, HelloFinder, encode};
+use super::frames::encode;
 use super::{Destination, FleetError};
 
 /// Frames that wait to be written; senders wait beyond that.
 const OUTBOX: usize = 4;
-/// Bytes of events that may wait for one slow listener.
-const BACKLOG: usize = 64 * 1024 * 1024;
 /// What is kept of an agent's standard error.
 const STDERR_TAIL: usize = 4096;
 /// How long an agent may take to end after its input was closed.
@@ -55,10 +51,7 @@ impl AgentChannel {
         let (hello, introduced) = oneshot::channel();
         let (end, ended) = watch::channel(false);
         let desk = Arc::new(Desk::default());
-        let listener = Listener {
-            desk: Arc::clone(&desk),
-            stage: Stage::Greeting(HelloFinder::default(), hello),
-        };
+        let listener = Listener::new(Arc::clone(&desk), hello);
         tokio::spawn(listen(read, listener, connection.end(), end));
         tokio::spawn(write_frames(write, frames, ended.clone()));
 
@@ -106,8 +99,8 @@ impl AgentChannel {
         let mut pending = self.begin(request).await?;
         loop {
             match pending.next().await? {
-                Note::Event(event) => on_event(event),
-                Note::Answer(answer) => return Ok(answer),
+                Reply::Event(event) => on_event(event),
+                Reply::Answer(answer) => return Ok(answer),
             }
         }
     }
@@ -116,19 +109,15 @@ impl AgentChannel {
     pub(super) async fn begin(&self, request: Request) -> Result<Pending<'_>, FleetError> {
         let doing = name_of(&request);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let (waiter, notes) = Waiter::new();
-        let pending = Pending {
-            channel: self,
-            id,
-            doing,
-            notes,
-            backlog: Arc::clone(&waiter.backlog),
-        };
-        if !self.desk.open().expect(id, waiter) {
+        let Some(tray) = self.desk.expect(id) else {
             return Err(self.ended_while(doing));
-        }
+        };
         self.send(doing, &ToAgent::Request { id, request }).await?;
-        Ok(pending)
+        Ok(Pending {
+            channel: self,
+            doing,
+            tray,
+        })
     }
 
     async fn send(&self, doing: &'static str, message: &ToAgent) -> Result<(), FleetError> {
@@ -159,7 +148,7 @@ impl AgentChannel {
     fn ended_while(&self, doing: &'static str) -> FleetError {
         let host = self.host.clone();
         let doing = format!("while {doing}");
-        match self.desk.open().ended.clone() {
+        match self.desk.ended() {
             Some(Ended::Process(how)) => FleetError::AgentEnded { host, doing, how },
             Some(Ended::NoAgent(reason)) => FleetError::NoAgent { host, reason },
             Some(Ended::Broken(reason)) => FleetError::Protocol { host, reason },
@@ -176,210 +165,30 @@ impl AgentChannel {
 /// A request under way. Dropping it stops listening; what the agent does goes on.
 pub(super) struct Pending<'a> {
     channel: &'a AgentChannel,
-    id: u64,
     doing: &'static str,
-    notes: mpsc::UnboundedReceiver<(usize, Slip)>,
-    backlog: Arc<AtomicUsize>,
+    tray: Tray,
 }
 
-/// What comes back on a request.
+/// What comes back on a request that was not refused.
 #[derive(Debug)]
-pub(super) enum Note {
+pub(super) enum Reply {
     Event(Event),
     Answer(Answer),
 }
 
 impl Pending<'_> {
     /// The next thing that comes back; the last one is the answer.
-    pub(super) async fn next(&mut self) -> Result<Note, FleetError> {
-        let Some((size, slip)) = self.notes.recv().await else {
-            return Err(self.channel.ended_while(self.doing));
-        };
-        self.backlog.fetch_sub(size, Ordering::Relaxed);
-        match slip {
-            Slip::Event(event) => Ok(Note::Event(event)),
-            Slip::Answer(Ok(answer)) => Ok(Note::Answer(answer)),
-            Slip::Answer(Err(refusal)) => Err(FleetError::Refused {
+    pub(super) async fn next(&mut self) -> Result<Reply, FleetError> {
+        match self.tray.next().await {
+            Some(Note::Event(event)) => Ok(Reply::Event(event)),
+            Some(Note::Answer(Ok(answer))) => Ok(Reply::Answer(answer)),
+            Some(Note::Answer(Err(refusal))) => Err(FleetError::Refused {
                 host: self.channel.host.clone(),
                 doing: self.doing,
                 refusal,
             }),
+            None => Err(self.channel.ended_while(self.doing)),
         }
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        self.channel.desk.open().waiting.remove(&self.id);
-    }
-}
-
-#[derive(Debug)]
-enum Slip {
-    Event(Event),
-    Answer(Result<Answer, Refusal>),
-}
-
-/// Where answers are handed out.
-#[derive(Default)]
-struct Desk(Mutex<Counter>);
-
-#[derive(Default)]
-struct Counter {
-    waiting: HashMap<u64, Waiter>,
-    ended: Option<Ended>,
-}
-
-impl Desk {
-    fn open(&self) -> MutexGuard<'_, Counter> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Counter {
-    /// Notes who waits; false if nothing will come any more.
-    fn expect(&mut self, id: u64, waiter: Waiter) -> bool {
-        let open = self.ended.is_none();
-        if open {
-            self.waiting.insert(id, waiter);
-        }
-        open
-    }
-}
-
-/// Why nothing more comes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Ended {
-    /// The agent's process ended.
-    Process(String),
-    /// What answered is no agent.
-    NoAgent(String),
-    /// The agent said something that is not the protocol.
-    Broken(String),
-    /// The connection is gone.
-    Lost(String),
-}
-
-struct Waiter {
-    notes: mpsc::UnboundedSender<(usize, Slip)>,
-    backlog: Arc<AtomicUsize>,
-    left_out: usize,
-}
-
-impl Waiter {
-    fn new() -> (Self, mpsc::UnboundedReceiver<(usize, Slip)>) {
-        let (notes, received) = mpsc::unbounded_channel();
-        let waiter = Self {
-            notes,
-            backlog: Arc::default(),
-            left_out: 0,
-        };
-        (waiter, received)
-    }
-
-    /// Passes an event on. Output that nobody reads fast enough is left out, and that it was is said.
-    fn pass(&mut self, size: usize, event: Event) -> Result<(), String> {
-        if self.backlog.load(Ordering::Relaxed).saturating_add(size) > BACKLOG {
-            if matches!(event, Event::Output(_)) {
-                self.left_out += 1;
-                return Ok(());
-            }
-            return Err("it sent events faster than they can be taken in".to_owned());
-        }
-        if self.left_out > 0 {
-            let note = format!("({} lines were left out)", self.left_out);
-            self.left_out = 0;
-            self.hand_over(note.len(), Slip::Event(Event::Output(note)));
-        }
-        self.hand_over(size, Slip::Event(event));
-        Ok(())
-    }
-
-    fn hand_over(&self, size: usize, slip: Slip) {
-        self.backlog.fetch_add(size, Ordering::Relaxed);
-        // Nobody listens any more: then nobody misses it.
-        let _ = self.notes.send((size, slip));
-    }
-}
-
-/// Makes notes for the desk out of what an agent sends.
-struct Listener {
-    desk: Arc<Desk>,
-    stage: Stage,
-}
-
-enum Stage {
-    Greeting(HelloFinder, oneshot::Sender<Box<Hello>>),
-    Talking(FrameDecoder, Option<oneshot::Sender<Box<Hello>>>),
-}
-
-impl Listener {
-    /// Takes what came from the agent's standard output.
-    fn take(&mut self, piece: &[u8]) -> Result<(), Ended> {
-        if let Stage::Greeting(finder, _) = &mut self.stage {
-            let Some(found) = finder.feed(piece).map_err(|_| self.no_agent(""))? else {
-                return Ok(());
-            };
-            let talking = Stage::Talking(FrameDecoder::default(), None);
-            if let Stage::Greeting(_, hello) = std::mem::replace(&mut self.stage, talking) {
-                self.stage = Stage::Talking(FrameDecoder::default(), Some(hello));
-            }
-            return self.take(&found);
-        }
-        let Stage::Talking(decoder, hello) = &mut self.stage else {
-            return Ok(());
-        };
-        let mut outcome = Ok(());
-        let decoded = decoder.feed(piece, |frame| {
-            if outcome.is_ok() {
-                outcome = self.desk.take(&frame, hello);
-            }
-        });
-        decoded
-            .map_err(|error| error.to_string())
-            .and(outcome)
-            .map_err(Ended::Broken)
-    }
-
-    /// What to say when something else than an agent answered.
-    fn no_agent(&self, ending: &str) -> Ended {
-        let said = match &self.stage {
-            Stage::Greeting(finder, _) => one_line(&String::from_utf8_lossy(finder.noise())),
-            Stage::Talking(..) => String::new(),
-        };
-        Ended::NoAgent(match (said.is_empty(), ending.is_empty()) {
-            (true, true) => "nothing came back".to_owned(),
-            (true, false) => ending.to_owned(),
-            (false, true) => format!("instead came {said:?}"),
-            (false, false) => format!("{ending}; it printed {said:?}"),
-        })
-    }
-}
-
-impl Desk {
-    fn take(&self, frame: &Frame, hello: &mut Option<oneshot::Sender<Box<Hello>>>) -> Result<(), String> {
-        let Frame::Message(body) = frame else {
-            return Err("it sent a blob that nobody asked for".to_owned());
-        };
-        let message: FromAgent = serde_json::from_slice(body)
-            .map_err(|error| format!("a message cannot be understood ({error})"))?;
-        match message {
-            FromAgent::Hello(introduction) => {
-                let waiting = hello.take().ok_or("it said hello twice")?;
-                let _ = waiting.send(Box::new(introduction));
-            }
-            FromAgent::Event { id, event } => {
-                if let Some(waiter) = self.open().waiting.get_mut(&id) {
-                    waiter.pass(body.len(), event)?;
-                }
-            }
-            FromAgent::Answer { id, answer } => {
-                if let Some(waiter) = self.open().waiting.remove(&id) {
-                    waiter.hand_over(body.len(), Slip::Answer(answer));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -412,30 +221,17 @@ async fn listen(mut read: ChannelReadHalf, mut listener: Listener, end: End, end
             _ => {}
         }
     }
-    let reason = broken.unwrap_or_else(|| {
-        let stderr = one_line(&String::from_utf8_lossy(&stderr));
-        let how = exit.map(|exit| match stderr.is_empty() {
-            true => exit,
-            false => format!("{exit}; it wrote {stderr:?}"),
-        });
-        match (how, &listener.stage) {
-            (Some(how), Stage::Greeting(..)) => listener.no_agent(&how),
-            (Some(how), Stage::Talking(decoder, _)) if decoder.is_inside_a_frame() => {
-                Ended::Process(format!("{how}, in the middle of a message"))
-            }
-            (Some(how), Stage::Talking(..)) => Ended::Process(how),
-            (None, _) => Ended::Lost(
-                end.reason()
-                    .unwrap_or_else(|| "the host closed the channel".to_owned()),
-            ),
+    let why = broken.unwrap_or_else(|| {
+        let Some(exit) = exit else {
+            let reason = end.reason();
+            return Ended::Lost(reason.unwrap_or_else(|| "the host closed the channel".to_owned()));
+        };
+        match one_line(&String::from_utf8_lossy(&stderr)) {
+            stderr if stderr.is_empty() => listener.process_ended(&exit),
+            stderr => listener.process_ended(&format!("{exit}; it wrote {stderr:?}")),
         }
     });
-    let mut counter = listener.desk.open();
-    counter.ended = Some(reason);
-    counter.waiting.clear();
-    drop(counter);
-    // The sender of the hello goes with the listener, after the reason is known.
-    drop(listener);
+    listener.close(why);
     ended.send_replace(true);
 }
 

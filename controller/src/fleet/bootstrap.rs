@@ -3,6 +3,7 @@
 use allmende_agent::protocol::Facts;
 
 use super::access::{PersonalAccess, Question};
+use super::advice::advice_on;
 use super::connection::Connection;
 use super::keys::ControllerKey;
 use super::remote_script::{Elevation, Outcome, Upload, run, run_script, script};
@@ -92,8 +93,12 @@ pub async fn bootstrap(
                 facts,
             })
         }
-        Err(reason) => {
+        Err(error) => {
             progress(Step::TakeBack);
+            let reason = match error {
+                FleetError::KeyRefused { .. } => "its SSH server refuses the key".to_owned(),
+                error => error.to_string(),
+            };
             let advice = shell.advice().await;
             let taken_back = match shell.undo(&placed).await {
                 Ok(()) => "What was put in place was taken back".to_owned(),
@@ -101,9 +106,8 @@ pub async fn bootstrap(
             };
             Err(FleetError::NotProven {
                 host: host.clone(),
-                reason: Box::new(reason),
-                advice,
-                taken_back,
+                reason,
+                next: format!("{advice}. {taken_back}"),
             })
         }
     }
@@ -298,80 +302,4 @@ impl Shell<'_> {
             Err(_) => advice_on(&[]),
         }
     }
-}
-
-/// What to do, from what `sshd -T` says.
-fn advice_on(settings: &[String]) -> String {
-    let value = |name: &str| {
-        let setting = settings.iter().find_map(|line| {
-            let (key, value) = line.split_once(' ')?;
-            key.eq_ignore_ascii_case(name).then_some(value.trim())
-        });
-        setting.unwrap_or_default().to_owned()
-    };
-    let all = |name: &str| -> Vec<String> {
-        let of = |line: &String| {
-            let (key, value) = line.split_once(' ')?;
-            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-        };
-        settings
-            .iter()
-            .filter_map(of)
-            .flat_map(|value| value.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-            .collect()
-    };
-    let write =
-        "into /etc/ssh/sshd_config.d/10-allmende.conf, run `systemctl reload ssh`, and repeat this command";
-    if value("permitrootlogin") == "no" {
-        return format!(
-            "Its SSH server lets root in by no means (PermitRootLogin no): put `PermitRootLogin forced-commands-only` {write}; root \
-             can then start the agent and nothing else"
-        );
-    }
-    if value("pubkeyauthentication") == "no" {
-        return format!(
-            "Its SSH server accepts no keys (PubkeyAuthentication no): put `PubkeyAuthentication yes` {write}"
-        );
-    }
-    let files = all("authorizedkeysfile");
-    if !files.is_empty() && !files.iter().any(|file| is_roots_authorized_keys(file)) {
-        return format!(
-            "Its SSH server reads keys from {}, not from /root/.ssh/authorized_keys: put `AuthorizedKeysFile {} .ssh/authorized_keys` \
-             {write}",
-            files.join(" and "),
-            files.join(" ")
-        );
-    }
-    let denied = all("denyusers");
-    let allowed = all("allowusers");
-    let is_root = |user: &String| user.split('@').next() == Some("root");
-    if denied.iter().any(is_root) {
-        return "Its SSH server keeps root out (DenyUsers): take root out of that setting in /etc/ssh/sshd_config".to_owned();
-    }
-    if !allowed.is_empty() && !allowed.iter().any(is_root) {
-        return format!(
-            "Its SSH server lets in only {} (AllowUsers): add root to that setting in /etc/ssh/sshd_config; with Allmende's key it \
-             can only start the agent",
-            allowed.join(", ")
-        );
-    }
-    if !all("allowgroups").is_empty() || !all("denygroups").is_empty() {
-        return "Its SSH server judges by groups (AllowGroups, DenyGroups): see that root may log in"
-            .to_owned();
-    }
-    let methods = value("authenticationmethods");
-    if !matches!(methods.as_str(), "" | "any" | "publickey") {
-        return format!(
-            "Its SSH server wants more than a key (AuthenticationMethods {methods}): allow `publickey` alone for root in a `Match \
-             User root` block"
-        );
-    }
-    "See what its SSH server says about it: `journalctl -u ssh -n 20`".to_owned()
-}
-
-fn is_roots_authorized_keys(file: &str) -> bool {
-    matches!(
-        file,
-        ".ssh/authorized_keys" | "%h/.ssh/authorized_keys" | "/root/.ssh/authorized_keys"
-    )
 }

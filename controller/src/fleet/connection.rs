@@ -50,62 +50,6 @@ const CIPHERS: &[cipher::Name] = &[
 
 const ECDSA: [EcdsaCurve; 3] = [EcdsaCurve::NistP256, EcdsaCurve::NistP384, EcdsaCurve::NistP521];
 
-/// A host's key, seen before anybody logged in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScannedHost {
-    /// The key.
-    pub key: HostKey,
-    /// Its fingerprint, "SHA256:…".
-    pub fingerprint: String,
-}
-
-/// Looks at a host's key without logging in. An Ed25519 key is preferred where the host has several.
-///
-/// # Errors
-/// The host cannot be reached or speaks no SSH.
-pub async fn probe(host: &Destination) -> Result<ScannedHost, FleetError> {
-    scan(host, algorithms()).await
-}
-
-/// Looks for the key with a fingerprint that a person expects, among all keys that the host has.
-///
-/// # Errors
-/// As for [`probe`], and [`FleetError::FingerprintMismatch`].
-pub async fn probe_for(host: &Destination, expected: &str) -> Result<ScannedHost, FleetError> {
-    let mut left = algorithms();
-    let mut shown = Vec::new();
-    while !left.is_empty() {
-        let seen = match scan(host, left.clone()).await {
-            Ok(seen) => seen,
-            // It has no key of the kinds that are left.
-            Err(FleetError::Handshake { .. }) if !shown.is_empty() => break,
-            Err(error) => return Err(error),
-        };
-        if seen.fingerprint == expected.trim() {
-            return Ok(seen);
-        }
-        let kind = keys::parse(&seen.key)?.algorithm();
-        left.retain(|algorithm| !same_kind(algorithm, &kind));
-        shown.push(seen.fingerprint);
-    }
-    Err(FleetError::FingerprintMismatch {
-        host: host.clone(),
-        expected: expected.trim().to_owned(),
-        shown: shown.join(", "),
-    })
-}
-
-async fn scan(host: &Destination, algorithms: Vec<Algorithm>) -> Result<ScannedHost, FleetError> {
-    match handshake(host, Pin::LookOnly, algorithms).await {
-        Err(Failure::Seen(key)) => Ok(ScannedHost {
-            fingerprint: fingerprint_of(&key),
-            key: keys::host_key(&key).map_err(|error| handshake_failed(host, error.to_string()))?,
-        }),
-        Err(failure) => Err(failure.on(host)),
-        Ok(_) => Err(handshake_failed(host, "it showed no key".into())),
-    }
-}
-
 /// A connection to a host whose key is the pinned one.
 pub(super) struct Connection {
     host: Destination,
@@ -127,6 +71,7 @@ impl Connection {
 
     /// Logs in as root with the controller's key.
     pub(super) async fn log_in(&mut self, key: &ControllerKey) -> Result<(), FleetError> {
+        let line = key.authorized_line();
         let key = PrivateKeyWithHashAlg::new(key.private(), None);
         let outcome = self.handle.authenticate_publickey("root", key).await;
         if self.accepted(outcome)? {
@@ -134,6 +79,7 @@ impl Connection {
         } else {
             Err(FleetError::KeyRefused {
                 host: self.host.clone(),
+                line,
             })
         }
     }
@@ -227,7 +173,7 @@ impl End {
     }
 }
 
-enum Pin {
+pub(super) enum Pin {
     /// Only this key will do.
     Exactly(PublicKey),
     /// See the key, then hang up.
@@ -295,7 +241,7 @@ impl client::Handler for Guard {
 }
 
 impl Failure {
-    fn on(self, host: &Destination) -> FleetError {
+    pub(super) fn on(self, host: &Destination) -> FleetError {
         let host = host.clone();
         match self {
             Self::NameNotResolved(reason) => FleetError::NameNotResolved { host, reason },
@@ -335,7 +281,7 @@ impl Failure {
 const HUNG_UP: &str = "the other side hung up. Does another program than an SSH server listen on that port, or does the host \
                        block this machine for now (fail2ban, MaxStartups)?";
 
-fn handshake_failed(host: &Destination, reason: String) -> FleetError {
+pub(super) fn handshake_failed(host: &Destination, reason: String) -> FleetError {
     FleetError::Handshake {
         host: host.clone(),
         reason,
@@ -362,7 +308,11 @@ fn explain(error: &russh::Error) -> String {
     }
 }
 
-async fn handshake(host: &Destination, pin: Pin, algorithms: Vec<Algorithm>) -> Result<Connection, Failure> {
+pub(super) async fn handshake(
+    host: &Destination,
+    pin: Pin,
+    algorithms: Vec<Algorithm>,
+) -> Result<Connection, Failure> {
     let stream = reach(host).await?;
     let end = End::default();
     let guard = Guard {
@@ -427,7 +377,7 @@ fn config(algorithms: Vec<Algorithm>) -> client::Config {
 }
 
 /// The kinds of host key that are accepted, best first.
-fn algorithms() -> Vec<Algorithm> {
+pub(super) fn algorithms() -> Vec<Algorithm> {
     let mut algorithms = vec![Algorithm::Ed25519];
     algorithms.extend(ECDSA.map(|curve| Algorithm::Ecdsa { curve }));
     algorithms.extend([HashAlg::Sha512, HashAlg::Sha256].map(|hash| Algorithm::Rsa { hash: Some(hash) }));
@@ -435,7 +385,7 @@ fn algorithms() -> Vec<Algorithm> {
 }
 
 /// Whether two algorithms use the same key; RSA signs with several hashes.
-fn same_kind(one: &Algorithm, other: &Algorithm) -> bool {
+pub(super) fn same_kind(one: &Algorithm, other: &Algorithm) -> bool {
     match (one, other) {
         (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
         (one, other) => one == other,

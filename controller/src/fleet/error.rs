@@ -88,26 +88,24 @@ pub enum FleetError {
     Key(#[from] InvalidKey),
     /// The controller's key is not accepted.
     #[error(
-        "{host} no longer accepts Allmende's key: root's authorized_keys or the settings of its SSH server were changed. Put the \
-         key back with `allmende host add`"
+        "{host} no longer accepts Allmende's key: root's authorized_keys or the settings of its SSH server were changed. As root \
+         there, put this line back into /root/.ssh/authorized_keys: {line}"
     )]
     KeyRefused {
         /// The host.
         host: Destination,
+        /// What `authorized_keys` should hold.
+        line: String,
     },
     /// The person's own access is not accepted.
-    #[error(
-        "{host} let nobody in as {user}: {tried}. The host accepts: {offered}. Try another user, --identity FILE or a password"
-    )]
+    #[error("{host} let nobody in as {user}: {reason}. Try another user, --identity FILE or a password")]
     AccessRefused {
         /// The host.
         host: Destination,
         /// The user.
         user: String,
-        /// What was tried.
-        tried: String,
-        /// What the host would accept.
-        offered: String,
+        /// What was tried, and what the host would accept.
+        reason: String,
     },
     /// A person's key file cannot be used.
     #[error("the key file {path} cannot be used: {reason}", path = path.display())]
@@ -146,18 +144,14 @@ pub enum FleetError {
         reason: String,
     },
     /// Everything is in place, but Allmende's key does not open a session.
-    #[error(
-        "the agent and the key were put on {host}, but Allmende cannot log in with it: {reason}. {advice}. {taken_back}"
-    )]
+    #[error("the agent and the key were put on {host}, but Allmende cannot log in with it: {reason}. {next}")]
     NotProven {
         /// The host.
         host: Destination,
         /// What the proof said.
-        reason: Box<FleetError>,
-        /// What to do.
-        advice: String,
-        /// Whether what was put in place was taken back.
-        taken_back: String,
+        reason: String,
+        /// What to do, and whether what was put in place was taken back.
+        next: String,
     },
     /// The connection ended while something was under way.
     #[error("the connection to {host} was lost {doing}: {reason}")]

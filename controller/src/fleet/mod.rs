@@ -15,7 +15,9 @@
 //! This room knows neither store nor vault: keys come in as arguments.
 
 mod access;
+mod advice;
 mod agent_channel;
+mod agent_desk;
 mod bootstrap;
 mod connection;
 mod destination;
@@ -24,6 +26,7 @@ mod error;
 mod frames;
 mod identity;
 mod keys;
+mod probe;
 mod remote_script;
 mod replacement;
 mod session;
@@ -31,10 +34,19 @@ mod upload;
 
 pub use access::{PersonalAccess, Question};
 pub use bootstrap::{Step, bootstrap};
-pub use connection::{probe, probe_for};
 pub use destination::Destination;
 pub use embedded::EMBEDDED_AGENT;
 pub use error::FleetError;
 pub use keys::{ControllerKey, InvalidKey, fingerprint};
+pub use probe::{probe, probe_for};
 pub use session::Session;
 pub use upload::BlobSource;
+
+#[cfg(test)]
+mod script_tests;
+#[cfg(test)]
+mod session_tests;
+#[cfg(test)]
+mod test_host;
+#[cfg(test)]
+mod transfer_tests;

@@ -79,7 +79,7 @@ impl Outcome {
     pub(super) fn complaint(&self) -> String {
         let stderr = one_line(&String::from_utf8_lossy(&self.stderr));
         if !stderr.is_empty() {
-            return stderr;
+            return stderr.trim_end_matches('.').to_owned();
         }
         let stdout = one_line(&String::from_utf8_lossy(&self.stdout));
         match (stdout.is_empty(), self.status) {

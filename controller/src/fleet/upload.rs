@@ -6,7 +6,7 @@ use allmende_agent::protocol::frame::BLOB_CHUNK;
 use allmende_agent::protocol::{Answer, Frame, Request};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::agent_channel::{AgentChannel, Note};
+use super::agent_channel::{AgentChannel, Reply};
 use super::frames::encode;
 use super::{FleetError, Session};
 
@@ -88,9 +88,9 @@ impl Session {
             None => pending.next().await?,
         };
         match note {
-            Note::Answer(Answer::Done) => {}
-            Note::Answer(answer) => return Err(self.unexpected("\"done\"", &answer)),
-            Note::Event(_) => {
+            Reply::Answer(Answer::Done) => {}
+            Reply::Answer(answer) => return Err(self.unexpected("\"done\"", &answer)),
+            Reply::Event(_) => {
                 return Err(FleetError::Protocol {
                     host: self.host().clone(),
                     reason: "an event came while a file was sent".to_owned(),

@@ -46,7 +46,7 @@ pub struct AddHost {
     #[arg(long)]
     pub address: String,
     /// Port of its SSH server
-    #[arg(long, default_value_t = 22)]
+    #[arg(long, default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
     /// User to log in as with your own access: root, or one who may use sudo
     #[arg(long, default_value = "root")]

@@ -80,6 +80,7 @@ impl Secrets<'_> {
         .bind(now().as_millisecond())
         .execute(&self.0.write)
         .await?;
+        self.0.settle().await;
         Ok(())
     }
 
@@ -102,6 +103,7 @@ impl Secrets<'_> {
             .fetch_one(&mut *transaction)
             .await?;
         transaction.commit().await?;
+        self.0.settle().await;
         Ok(sealed)
     }
 
