@@ -89,6 +89,11 @@ impl Catalogue {
         })
     }
 
+    /// Takes in a template, in place of one of the same name.
+    pub fn add(&mut self, template: ServiceTemplate) {
+        self.templates.insert(template.manifest.name.clone(), template);
+    }
+
     /// A template and before it all that it requires, each once.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ pub struct Lint {
 }
 
 /// Runs it. The result is false when lint has findings.
-pub fn run(command: &TemplateCommand, catalogue: &Catalogue, style: Style) -> Result<bool, CliError> {
+pub fn run(command: &TemplateCommand, catalogue: Catalogue, style: Style) -> Result<bool, CliError> {
     match command {
         TemplateCommand::List(Json { json: true }) => {
             print_json(&catalogue.all().map(describe).collect::<Vec<_>>());
@@ -79,21 +79,25 @@ pub fn run(command: &TemplateCommand, catalogue: &Catalogue, style: Style) -> Re
     Ok(true)
 }
 
-fn run_lint(arguments: &Lint, catalogue: &Catalogue) -> Result<bool, CliError> {
-    let loaded;
-    let templates: Vec<&ServiceTemplate> = if arguments.folders.is_empty() {
-        catalogue.all().collect()
-    } else {
-        loaded = arguments
-            .folders
-            .iter()
-            .map(|folder| ServiceTemplate::load(folder))
-            .collect::<Result<Vec<_>, _>>()?;
-        loaded.iter().collect()
-    };
+fn run_lint(arguments: &Lint, mut catalogue: Catalogue) -> Result<bool, CliError> {
+    // Beside those that it requires, and in place of one of the same name.
+    let mut names = Vec::new();
+    for folder in &arguments.folders {
+        let folder = folder.canonicalize().map_err(|source| CliError::File {
+            path: folder.clone(),
+            source,
+        })?;
+        let template = ServiceTemplate::load(&folder)?;
+        names.push(template.manifest.name.clone());
+        catalogue.add(template);
+    }
+    let templates: Vec<&ServiceTemplate> = catalogue
+        .all()
+        .filter(|template| names.is_empty() || names.contains(&template.manifest.name))
+        .collect();
     let mut findings = Vec::new();
     for template in &templates {
-        for finding in lint(catalogue, template) {
+        for finding in lint(&catalogue, template) {
             findings.push((template.manifest.name.clone(), finding.0));
         }
     }
