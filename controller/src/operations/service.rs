@@ -103,6 +103,12 @@ impl Operation for AddService {
         format!("add service {}/{}", self.organisation, self.name)
     }
 
+    async fn kept(&self, controller: &Controller) -> Self {
+        let template = controller.catalogue.get(&self.template).ok();
+        let set = Setting::kept(&self.set, |name| template?.manifest.params.get(name));
+        Self { set, ..self.clone() }
+    }
+
     async fn scope(&self, _controller: &Controller) -> Result<Scope, OperationError> {
         Ok(Scope::organisation(&self.organisation))
     }
@@ -136,9 +142,8 @@ impl Operation for AddService {
         }
         Ok(Outcome {
             message: format!(
-                "Added {}. See what would happen with: allmende plan {}",
-                service.full_name(),
-                service.name
+                "Added {name}. See what would happen with: allmende plan {name}",
+                name = service.full_name(),
             ),
             changed: true,
             ..Outcome::default()
@@ -212,6 +217,13 @@ impl Operation for EditService {
         format!("edit service {}", self.service)
     }
 
+    async fn kept(&self, controller: &Controller) -> Self {
+        let service = controller.store.services().find(&self.service).await.ok();
+        let template = service.and_then(|service| controller.catalogue.get(&service.template).ok());
+        let set = Setting::kept(&self.set, |name| template?.manifest.params.get(name));
+        Self { set, ..self.clone() }
+    }
+
     async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
         let service = controller.store.services().find(&self.service).await?;
         Ok(Scope::organisation(&service.organisation))
@@ -241,10 +253,9 @@ impl Operation for EditService {
             message: match changes.as_slice() {
                 [] => format!("{} stays as it is.", service.full_name()),
                 changes => format!(
-                    "Changed {}: {}. Bring it about with: allmende apply {}",
-                    service.full_name(),
+                    "Changed {name}: {}. Bring it about with: allmende apply {name}",
                     changes.join(", "),
-                    service.name
+                    name = service.full_name(),
                 ),
             },
             changed: !changes.is_empty(),
