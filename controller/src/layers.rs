@@ -36,13 +36,21 @@ fn imports_point_down() {
     let mut looked_at = 0;
     for file in files {
         let inside = file.strip_prefix(&root).expect("below the sources");
-        let room = inside.iter().next().expect("a name").to_string_lossy().into_owned();
+        let room = inside
+            .iter()
+            .next()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         let room = room.trim_end_matches(".rs");
         let Some(own) = floor(room) else { continue };
         let text = fs::read_to_string(&file).expect("readable");
         for (place, _) in text.match_indices("crate::") {
             let rest = &text[place + "crate::".len()..];
-            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
             let Some(other) = floor(&name) else { continue };
             looked_at += 1;
             assert!(
