@@ -7,12 +7,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
 use crate::atomic::make_own_directory;
 use crate::error::{Attempt, Error, hostname, room, size};
 use crate::layout::Layout;
+use crate::lock::Locked;
 use crate::names;
 
 /// What all blobs together may take; the oldest go first.
@@ -83,7 +83,7 @@ impl Blobs {
         }
         make_own_directory(&self.folder)?;
         let path = self.part(sha256);
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -91,13 +91,13 @@ impl Blobs {
             .mode(0o600)
             .open(&path)
             .attempt("opening", &path)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(Error::obstacle(
+        let file = Locked::at_once(file).ok_or_else(|| {
+            Error::obstacle(
                 "another session is sending the same blob",
                 "try again when it is done",
-            ));
-        }
-        let there = file.metadata().attempt("looking at", &path)?.len();
+            )
+        })?;
+        let there = file.0.metadata().attempt("looking at", &path)?.len();
         if there < offset {
             return Err(Error::obstacle(
                 format!("the host has {there} bytes of the blob, the transfer would go on at {offset}"),
@@ -114,9 +114,11 @@ impl Blobs {
                 mount,
             });
         }
-        file.set_len(offset).attempt("cutting", &path)?;
-        let hasher = hash(&mut (&file).take(offset)).attempt("reading", &path)?;
-        file.seek(SeekFrom::Start(offset)).attempt("reading", &path)?;
+        file.0.set_len(offset).attempt("cutting", &path)?;
+        let hasher = hash(&mut (&file.0).take(offset)).attempt("reading", &path)?;
+        (&file.0)
+            .seek(SeekFrom::Start(offset))
+            .attempt("reading", &path)?;
         Ok(Upload {
             left: total - offset,
             into: Some(Receiving {
@@ -163,7 +165,7 @@ pub(crate) struct Upload {
 
 #[derive(Debug)]
 struct Receiving {
-    file: File,
+    file: Locked,
     hasher: Sha256,
     sha256: String,
     part: PathBuf,
@@ -186,7 +188,7 @@ impl Upload {
             )));
         }
         if let Some(into) = &mut self.into {
-            into.file.write_all(bytes).attempt("writing", &into.part)?;
+            into.file.0.write_all(bytes).attempt("writing", &into.part)?;
             into.hasher.update(bytes);
         }
         self.left -= length;
@@ -209,7 +211,7 @@ impl Upload {
                 "check the archive and its checksum, and send it again from the beginning",
             ));
         }
-        into.file.sync_all().attempt("writing", &into.part)?;
+        into.file.0.sync_all().attempt("writing", &into.part)?;
         fs::rename(&into.part, &into.whole).attempt("renaming", &into.part)
     }
 }

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::process::Program;
 use crate::protocol::{Handler, HandlerAct, HandlerReport, UnitAction};
+use crate::resources::{ended_at_once, with_journal};
 
 /// What is reported about a handler.
 pub(crate) fn report(section: &str, handler: &Handler, left_over: bool) -> HandlerReport {
@@ -52,19 +53,22 @@ fn command(unit: &str, action: UnitAction) -> Program {
 }
 
 fn treat(unit: &str, action: UnitAction, host: &mut Host) -> Result<(), Error> {
-    // Has systemd read unit files that are newer than what it knows; a unit that is not there has nothing to reload.
-    if !host.unit(unit)?.exists() {
+    let before = host.unit(unit)?;
+    if before.stale {
+        host.reload_units()?;
+    }
+    if !before.exists() {
         return Ok(());
     }
     let done = host.succeed(&command(unit, action));
     host.units_changed();
-    done.map_err(|source| crate::resources::with_journal(unit, source))?;
-    let after = host.unit(unit)?;
-    if after.active == "failed" {
-        return Err(Error::obstacle(
-            format!("{unit} has failed after it was treated"),
-            format!("see `journalctl -u {unit}` on the host, mend it and apply again"),
-        ));
+    done.map_err(|source| with_journal(unit, source))?;
+    if before.active != "active" {
+        return Ok(());
+    }
+    let after = host.settled_unit(unit)?;
+    if after.active == "failed" || after.restarting {
+        return Err(ended_at_once(unit));
     }
     Ok(())
 }

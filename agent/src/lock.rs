@@ -26,7 +26,27 @@ pub(crate) struct Held {
 /// Held as long as it lives; the kernel lets go of it when the agent ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    file: File,
+    file: Locked,
+}
+
+/// A file that is locked, and unlocked when it is dropped: not only closed, because a child that was just started may
+/// have it open for a moment more.
+#[derive(Debug)]
+pub(crate) struct Locked(pub(crate) File);
+
+impl Locked {
+    /// Locks a file; `None` if somebody else holds it.
+    pub(crate) fn at_once(file: File) -> Option<Locked> {
+        flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .ok()
+            .map(|()| Locked(file))
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl Lock {
@@ -41,12 +61,13 @@ impl Lock {
         if !lock_soon(&file).attempt("locking", &path).map_err(failed)? {
             return Err(busy(&read(&mut file)));
         }
+        let mut file = Locked(file);
         let held = Held {
             holder: holder.to_owned(),
             run: run.to_owned(),
             since: clock::now(),
         };
-        write(&mut file, &held)
+        write(&mut file.0, &held)
             .attempt("writing", &path)
             .map_err(failed)?;
         Ok(Lock { file })
@@ -64,7 +85,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = ftruncate(&self.file, 0);
+        let _ = ftruncate(&self.file.0, 0);
     }
 }
 

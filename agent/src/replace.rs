@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, Mode, fchmod, flock};
+use rustix::fs::{Mode, fchmod};
 
 use crate::blobs::{Blobs, sha256_of};
 use crate::error::{Attempt, Error};
 use crate::layout::Layout;
-use crate::lock;
+use crate::lock::{self, Locked};
 use crate::process::Program;
 
 fn beside(layout: &Layout, suffix: &str) -> PathBuf {
@@ -28,7 +28,7 @@ fn previous(layout: &Layout) -> PathBuf {
 pub(crate) struct Replacement {
     layout: Layout,
     /// Tells other sessions that this one still decides.
-    _lock: File,
+    _lock: Locked,
     kept: bool,
 }
 
@@ -41,13 +41,12 @@ impl Replacement {
                 "send it as a blob and ask again",
             )
         })?;
-        let lock = lock::open(&layout.replacement_lock())?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(Error::obstacle(
+        let lock = Locked::at_once(lock::open(&layout.replacement_lock())?).ok_or_else(|| {
+            Error::obstacle(
                 "another session is replacing the agent of this host",
                 "try again when it is done",
-            ));
-        }
+            )
+        })?;
         let (binary, new, previous) = (layout.binary(), beside(layout, ".new"), previous(layout));
         copy(&blob, &new)?;
         if let Err(error) = try_out(&new, sha256) {
@@ -94,7 +93,7 @@ pub(crate) fn settle(layout: &Layout) {
     let Ok(lock) = lock::open(&layout.replacement_lock()) else {
         return;
     };
-    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+    if let Some(_lock) = Locked::at_once(lock) {
         let _ = fs::remove_file(previous);
         let _ = fs::remove_file(beside(layout, ".new"));
     }
@@ -160,6 +159,7 @@ fn sync_folder(path: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{FlockOperation, flock};
     use std::os::unix::fs::PermissionsExt;
 
     const NEW: &str = "#!/bin/sh\necho allmende-agent 9.9\n";
@@ -239,7 +239,7 @@ mod tests {
         let (_root, layout, sha256) = host(NEW);
         let replacement = Replacement::make(&layout, &sha256).expect("replaces");
         // What the kernel does for a killed process: its lock goes, nothing else happens.
-        flock(&replacement._lock, FlockOperation::Unlock).expect("unlocks");
+        flock(&replacement._lock.0, FlockOperation::Unlock).expect("unlocks");
         std::mem::forget(replacement);
         settle(&layout);
         assert_eq!(current(&layout), NEW);

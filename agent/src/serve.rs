@@ -34,6 +34,10 @@ pub struct Session {
     peer: AtomicU32,
     replacement: Mutex<Option<Replacement>>,
     working: Mutex<Vec<JoinHandle<()>>>,
+    /// Held while the session ends, because a signal and the end of the input may come together.
+    ending: Mutex<()>,
+    /// Held from the reading of a report until it is dropped, so that nobody gets it twice.
+    handing: Mutex<()>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -53,6 +57,8 @@ impl Session {
             peer: AtomicU32::new(0),
             replacement: Mutex::new(None),
             working: Mutex::new(Vec::new()),
+            ending: Mutex::new(()),
+            handing: Mutex::new(()),
         };
         session.outbox.send(&FromAgent::Hello(hello(&session.layout)));
         Ok(Arc::new(session))
@@ -87,6 +93,7 @@ impl Session {
     /// Ends the session: what is under way finishes the resource in hand. Comes back when all is done.
     pub fn end(&self) {
         self.gone.store(true, Ordering::SeqCst);
+        let _ending = lock(&self.ending);
         let working: Vec<JoinHandle<()>> = lock(&self.working).drain(..).collect();
         for thread in working {
             let _ = thread.join();
@@ -133,6 +140,9 @@ impl Session {
 
     fn work(self: &Arc<Session>, id: u64, request: Request) {
         let mut working = lock(&self.working);
+        if self.is_gone() {
+            return;
+        }
         working.retain(|thread| !thread.is_finished());
         if working.len() >= AT_ONCE {
             let message =
@@ -172,9 +182,11 @@ impl Session {
             Request::Apply { run, holder, desired } => {
                 let report = engine::apply(&self.layout, &run, &holder, &desired, &asker);
                 let answer = masked(&desired, report.map(Answer::Report));
+                let _handing = lock(&self.handing);
                 self.hand_over(id, &run, answer);
             }
             Request::TakeReport { run } => {
+                let _handing = lock(&self.handing);
                 let answer = journal::read(&self.layout, &run).map(Answer::Report);
                 self.hand_over(id, &run, answer);
             }

@@ -1,7 +1,11 @@
-//! What the end-to-end tests share: the built program, and practice hosts to use it on.
+//! What the end-to-end tests share: the built program, practice hosts to use it on, a browser, and a witness.
 
+mod client;
 mod program;
+mod witness;
 mod world;
 
+pub use client::{Client, Form, Page};
 pub use program::{Finished, program};
+pub use witness::{Seen, Witness};
 pub use world::{HostAccess, World};

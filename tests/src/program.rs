@@ -41,24 +41,28 @@ pub struct Finished {
 impl Finished {
     /// Runs a command to its end.
     pub fn of(command: &mut Command) -> Self {
-        let line = std::iter::once(command.get_program())
-            .chain(command.get_args())
-            .map(OsStr::to_string_lossy)
-            .collect::<Vec<_>>()
-            .join(" ");
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = command
+        let line = Self::line(command);
+        let output = command
             .stdin(std::process::Stdio::null())
             .output()
             .unwrap_or_else(|error| panic!("{line}: {error}"));
+        Self::ended(line, output)
+    }
+
+    pub(crate) fn line(command: &Command) -> String {
+        std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(OsStr::to_string_lossy)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    pub(crate) fn ended(command: String, output: Output) -> Self {
         Self {
-            command: line,
-            code: status.code(),
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            command,
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
 
@@ -87,6 +91,18 @@ impl Finished {
         assert!(
             self.said().contains(words),
             "{} did not say {words:?} but:\n{}",
+            self.command,
+            self.said()
+        );
+        self
+    }
+
+    /// Fails the test if these words were said.
+    #[track_caller]
+    pub fn not_saying(self, words: &str) -> Self {
+        assert!(
+            !self.said().contains(words),
+            "{} said {words:?}:\n{}",
             self.command,
             self.said()
         );

@@ -78,6 +78,27 @@ impl World {
         self.folder.path()
     }
 
+    /// The files of the data directory that hold this text, practice hosts left out.
+    pub fn files_with(&self, text: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut open = vec![self.folder.path().to_owned()];
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(&folder).expect("reads a folder").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    if path != self.folder.path().join("lab") {
+                        open.push(path);
+                    }
+                } else if let Ok(bytes) = std::fs::read(&path)
+                    && bytes.windows(text.len()).any(|window| window == text.as_bytes())
+                {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
     /// The program, ready to be given arguments and to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());

@@ -6,6 +6,8 @@ mod firewall;
 mod postgres;
 mod units;
 
+use std::time::Duration;
+
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::mask::Masker;
@@ -16,8 +18,11 @@ use crate::protocol::DesiredState;
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use dpkg::Packages;
 pub(crate) use firewall::LiveSets;
-pub(crate) use postgres::{Cluster, identifier, psql};
+pub(crate) use postgres::{Asked, identifier, psql};
 pub(crate) use units::UnitState;
+
+/// How long a program that cannot start needs to show it, mostly.
+const SETTLING: Duration = Duration::from_millis(200);
 
 /// Whether a request may change the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +131,8 @@ impl Host {
         self.units.state(name, self.intent)
     }
 
-    /// What PostgreSQL has; `None` in a plan when it is not there yet.
-    pub(crate) fn cluster(&mut self) -> Result<Option<&Cluster>, Error> {
+    /// What PostgreSQL has.
+    pub(crate) fn cluster(&mut self) -> Result<Asked<'_>, Error> {
         let Some(account) = self.accounts()?.user("postgres").cloned() else {
             return self.postgres.absent(self.intent);
         };
@@ -210,7 +215,19 @@ impl Host {
         self.postgres.forget();
     }
 
-    /// Makes systemd read unit files that were written since it last did.
+    /// What systemd says about a unit that was just started or restarted, after it had the time to fail.
+    pub(crate) fn settled_unit(&mut self, name: &str) -> Result<UnitState, Error> {
+        self.units.forget();
+        let unit = self.unit(name)?;
+        if !unit.hasty || unit.active != "active" {
+            return Ok(unit);
+        }
+        std::thread::sleep(SETTLING);
+        self.units.forget();
+        self.unit(name)
+    }
+
+    /// Makes systemd read all unit files again.
     pub(crate) fn reload_units(&mut self) -> Result<(), Error> {
         self.units.reload()
     }

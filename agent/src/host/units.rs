@@ -8,8 +8,8 @@ use crate::process::{Program, is_there};
 use crate::protocol::{DesiredState, HandlerAct};
 use crate::resources::ResourceSpec;
 
-const PROPERTIES: &str = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,Type,RemainAfterExit,\
-                          ExecMainExitTimestampMonotonic,Result,ConditionResult";
+const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,Type,\
+                          RemainAfterExit,ExecMainExitTimestampMonotonic,Result,ConditionResult";
 
 /// One unit, as systemd sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub(crate) struct UnitState {
     pub(crate) active: String,
     /// `enabled`, `disabled`, `static` …; empty when there is no unit file.
     pub(crate) file: String,
+    /// Whether it ended and systemd starts it again and again.
+    pub(crate) restarting: bool,
+    /// Whether systemd counts it as running the moment its program is started, before it can have failed.
+    pub(crate) hasty: bool,
     /// Whether its file is newer than what systemd has read.
     pub(crate) stale: bool,
     /// Whether it is a program that ends when its work is done.
@@ -70,13 +74,11 @@ impl Units {
         self.files_changed = true;
     }
 
-    /// Has systemd read unit files that were written since it last did.
+    /// Has systemd read all unit files again.
     pub(super) fn reload(&mut self) -> Result<(), Error> {
-        if self.files_changed {
-            Program::new(["systemctl", "daemon-reload"]).quietly()?;
-            self.files_changed = false;
-            self.known = None;
-        }
+        Program::new(["systemctl", "daemon-reload"]).quietly()?;
+        self.files_changed = false;
+        self.known = None;
         Ok(())
     }
 
@@ -84,26 +86,13 @@ impl Units {
         if !is_there("systemctl") && intent == Intent::Plan {
             return Ok(UnitState::default());
         }
-        if intent == Intent::Apply {
+        if self.files_changed && intent == Intent::Apply {
             self.reload()?;
         }
         if let Some(state) = self.known.as_ref().and_then(|known| known.get(name)) {
             return Ok(state.clone());
         }
         self.asked.insert(name.to_owned());
-        let known = ask(&self.asked)?;
-        if intent == Intent::Apply && known.values().any(|state| state.stale) {
-            // Somebody changed unit files behind systemd's back; a stale view would have us start old definitions.
-            self.files_changed = true;
-            self.reload()?;
-            return self.state_of(name);
-        }
-        let state = known.get(name).cloned().unwrap_or_default();
-        self.known = Some(known);
-        Ok(state)
-    }
-
-    fn state_of(&mut self, name: &str) -> Result<UnitState, Error> {
         let known = self.known.insert(ask(&self.asked)?);
         Ok(known.get(name).cloned().unwrap_or_default())
     }
@@ -150,6 +139,8 @@ fn parse_one(block: &str) -> UnitState {
         load: of("LoadState"),
         active: of("ActiveState"),
         file: of("UnitFileState"),
+        restarting: of("SubState") == "auto-restart",
+        hasty: ["simple", "exec"].contains(&of("Type").as_str()),
         stale: of("NeedDaemonReload") == "yes",
         oneshot: of("Type") == "oneshot" && of("RemainAfterExit") == "no",
         ended_well: ended && of("Result") == "success",
@@ -168,7 +159,7 @@ mod tests {
              UnitFileState=enabled\nNeedDaemonReload=no\nConditionResult=yes\nExecMainExitTimestampMonotonic=0\n\n\
              Id=x.service\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\nNeedDaemonReload=no\n\n\
              Type=oneshot\nRemainAfterExit=no\nResult=success\nId=o.service\nLoadState=loaded\nActiveState=inactive\n\
-             UnitFileState=static\nNeedDaemonReload=yes\nConditionResult=no\nExecMainExitTimestampMonotonic=129\n",
+             SubState=auto-restart\nUnitFileState=static\nNeedDaemonReload=yes\nConditionResult=no\nExecMainExitTimestampMonotonic=129\n",
         );
         let [ssh, missing, oneshot] = units.as_slice() else {
             panic!("{units:?}")
@@ -181,6 +172,7 @@ mod tests {
                 && !ssh.ended_well
         );
         assert!(!missing.exists());
+        assert!(oneshot.restarting && !ssh.restarting && !ssh.hasty);
         assert!(oneshot.oneshot && oneshot.ended_well && oneshot.stale && !oneshot.condition);
     }
 }

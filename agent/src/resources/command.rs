@@ -12,7 +12,8 @@ use crate::names;
 use crate::process::{ProcessError, Program};
 use crate::resources::{Difference, Manage};
 
-/// A program that brings something about which has no resource of its own. It runs only if its guard says so.
+/// A program that brings something about which has no resource of its own. It runs only if its guard says so: `creates`
+/// or `unless` has to be given, and if both are, either of them is enough to leave it. After it ran, the guard must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandSpec {

@@ -26,7 +26,7 @@ use crate::host::Host;
 use crate::names::Verdict;
 
 pub(crate) use difference::Difference;
-pub(crate) use unit::with_journal;
+pub(crate) use unit::{ended_at_once, with_journal};
 
 pub use absent::AbsentSpec;
 pub use archive::ArchiveSpec;

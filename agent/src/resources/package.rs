@@ -13,7 +13,7 @@ use crate::resources::{Difference, Manage};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackageSpec {
-    /// Names.
+    /// Names; a name that an installed package provides counts as installed.
     pub names: Vec<String>,
     /// Whether what they recommend is installed too.
     #[serde(default)]

@@ -9,6 +9,8 @@ use crate::process::{ProcessError, Program};
 use crate::resources::{Difference, Manage};
 
 /// A systemd unit: whether it starts at boot and whether it runs now. What is left out is not looked at.
+///
+/// A program that ends when its work is done (`Type=oneshot`) counts as running when it ended well since the boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitSpec {
@@ -52,18 +54,35 @@ impl UnitSpec {
         }
     }
 
-    fn is_running(&self, unit: &UnitState) -> bool {
+    /// Whether it runs, or is stopped, as wanted.
+    fn runs(&self, unit: &UnitState, wanted: bool) -> bool {
         match unit.active.as_str() {
-            "active" | "reloading" | "refreshing" | "activating" => true,
+            "active" | "reloading" | "refreshing" => wanted,
+            // Started again and again it neither runs nor is stopped.
+            "activating" => wanted && !unit.restarting,
             // A program that ends when its work is done has run if it ended well since the boot.
-            "inactive" => unit.oneshot && unit.ended_well,
+            "inactive" | "" => !wanted || (unit.oneshot && unit.ended_well),
+            "failed" => !wanted,
             _ => false,
         }
     }
 }
 
+/// A unit that was started, and does not run a moment later.
+pub(crate) fn ended_at_once(unit: &str) -> Error {
+    Error::Obstacle {
+        found: format!("{unit} was started and ended at once{}", journal(unit)),
+        advice: format!("mend what it names and apply again; `systemctl status {unit}` says more"),
+    }
+}
+
 /// A failure, and what the unit itself said in its journal.
 pub(crate) fn with_journal(unit: &str, source: ProcessError) -> Error {
+    let more = journal(unit);
+    Error::ProgramWith { source, more }
+}
+
+fn journal(unit: &str) -> String {
     let asked = Program::new([
         "journalctl",
         "-u",
@@ -74,18 +93,17 @@ pub(crate) fn with_journal(unit: &str, source: ProcessError) -> Error {
         "-o",
         "cat",
     ]);
-    let journal = asked
+    let lines = asked
         .quietly()
         .map(|finished| finished.text())
         .unwrap_or_default();
-    let more = match journal.trim() {
-        "" => format!("\nsee `systemctl status {unit}` on the host"),
+    match lines.trim() {
+        "" => String::new(),
         lines => format!(
-            "\nits last lines in the journal:\n  {}",
+            "\nits last lines in the journal:\n  {}\n",
             lines.replace('\n', "\n  ")
         ),
-    };
-    Error::ProgramWith { source, more }
+    }
 }
 
 /// The state of a running property, for people.
@@ -153,7 +171,7 @@ impl Manage for UnitSpec {
             ));
         }
         let mut difference = Difference::change();
-        if unit.stale && host.intent == Intent::Plan {
+        if unit.stale {
             difference = difference.becomes("definition", Some("older than its file"), "read again");
         }
         if let Some(enabled) = self.enabled
@@ -162,7 +180,7 @@ impl Manage for UnitSpec {
             difference = difference.becomes("enabled", Some(file_shown(&unit)), enabled_shown(enabled));
         }
         if let Some(running) = self.running
-            && self.is_running(&unit) != running
+            && !self.runs(&unit, running)
         {
             difference = difference.becomes("running", Some(active_shown(&unit)), running_shown(running));
         }
@@ -170,7 +188,9 @@ impl Manage for UnitSpec {
     }
 
     fn change(&self, host: &mut Host, difference: &Difference) -> Result<(), Error> {
-        host.reload_units()?;
+        if difference.is_about("definition") {
+            host.reload_units()?;
+        }
         let changed = self.act(host, difference);
         host.units_changed();
         changed
@@ -186,9 +206,8 @@ impl UnitSpec {
             let verb = if running { "start" } else { "stop" };
             host.succeed(&systemctl(verb, &self.name))
                 .map_err(|source| with_journal(&self.name, source))?;
-            host.units_changed();
-            let unit = host.unit(&self.name)?;
-            if running && !unit.condition && !self.is_running(&unit) {
+            let unit = host.settled_unit(&self.name)?;
+            if running && !unit.condition && !self.runs(&unit, true) {
                 return Err(Error::obstacle(
                     format!(
                         "{} was not started: a condition in its file does not hold",
@@ -196,6 +215,9 @@ impl UnitSpec {
                     ),
                     format!("`systemctl status {}` on the host names the condition", self.name),
                 ));
+            }
+            if running && !self.runs(&unit, true) {
+                return Err(ended_at_once(&self.name));
             }
         }
         Ok(())
@@ -251,19 +273,28 @@ mod tests {
 
     #[test]
     fn what_counts_as_running() {
-        let running = |active: &str| spec().is_running(&unit("", active));
+        let running = |active: &str| spec().runs(&unit("", active), true);
         assert!(running("active") && running("activating") && running("reloading"));
+        assert!([true, false].iter().all(|wanted| !spec().runs(
+            &UnitState {
+                restarting: true,
+                ..unit("", "activating")
+            },
+            *wanted
+        )));
         assert!(!running("failed") && !running("inactive") && !running("deactivating"));
         let done = UnitState {
             oneshot: true,
             ended_well: true,
             ..unit("", "inactive")
         };
-        assert!(spec().is_running(&done));
-        assert!(!spec().is_running(&UnitState {
+        assert!(spec().runs(&done, true) && spec().runs(&done, false));
+        assert!(spec().runs(&unit("", "failed"), false) && !spec().runs(&unit("", "active"), false));
+        let done_badly = UnitState {
             ended_well: false,
             ..done
-        }));
+        };
+        assert!(!spec().runs(&done_badly, true));
     }
 
     #[test]

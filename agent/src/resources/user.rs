@@ -26,7 +26,7 @@ pub struct UserSpec {
     /// Further groups it is a member of; memberships beside these stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// Home directory; `/nonexistent` when absent.
+    /// Home directory; when absent, `/nonexistent` for a new user, and an existing one keeps its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
     /// Login shell.

@@ -129,9 +129,3 @@ CREATE TABLE vault_secrets (
     changed_at INTEGER NOT NULL,
     PRIMARY KEY (key_id, name)
 ) STRICT;
-
--- What the controller remembers about itself.
-CREATE TABLE controller (
-    key   TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT;

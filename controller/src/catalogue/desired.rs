@@ -7,11 +7,11 @@ use allmende_agent::resources::ResourceSpec;
 use minijinja::Value;
 use serde::Deserialize;
 
+use super::ServiceTemplate;
 use super::bindings::Bindings;
 use super::error::{CatalogueError, Problem};
 use super::render::{Renderer, Variables};
 use super::template::{ResourceEntry, Text};
-use super::{ServiceTemplate, bindings};
 
 /// What a service wants from its host, archives and certificates not yet obtained.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn build(&self, bindings: &bindings::Bindings) -> Result<Wanted, Problem> {
+    fn build(&self, bindings: &Bindings) -> Result<Wanted, Problem> {
         let manifest = &self.template.manifest;
         let variables = &bindings.variables;
         let handlers = self.handlers(variables)?;

@@ -18,11 +18,11 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 
 pub use bindings::{Bindings, Surroundings};
-pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedResource, WantedSpec};
+pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedSpec};
 pub use error::{CatalogueError, Problem};
-pub use lint::{Finding, lint};
+pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
-pub use template::{FORMAT, Manifest, Release, Scope, Text};
+pub use template::{FORMAT, Manifest, Scope, Text};
 
 use crate::model::{Parameters, Secret};
 use render::Renderer;

@@ -184,9 +184,9 @@ fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// The expression in `"{{ expression }}"`, if the string is nothing else.
+/// The expression in `"{{ expression }}"`, if the string is nothing else; blanks and line ends around it are text.
 fn sole_expression(text: &str) -> Option<&str> {
-    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let inner = text.strip_prefix("{{")?.strip_suffix("}}")?;
     (!inner.contains("{{") && !inner.contains("}}")).then(|| inner.trim())
 }
 
@@ -244,6 +244,12 @@ mod tests {
         );
         assert_eq!(render("{{ number_like }}"), Ok("0644".into()));
         assert_eq!(render(":{{ port }} {{ on }}"), Ok(":8080 true".into()));
+    }
+
+    #[test]
+    fn a_line_end_behind_an_expression_is_not_lost() {
+        assert_eq!(render("{{ port }}\n"), Ok("8080\n".into()));
+        assert_eq!(render(" {{ on }}"), Ok(" true".into()));
     }
 
     #[test]

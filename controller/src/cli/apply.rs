@@ -147,9 +147,9 @@ pub async fn apply(arguments: &Apply, controller: &Controller, style: Style) -> 
     })
     .await;
     follower.finish();
-    for finished in &done {
-        println!("{} {}", style.green("✓"), finished.outcome.message);
-        welcome(&finished.outcome.details, style);
+    for outcome in &done {
+        println!("{} {}", style.green("✓"), outcome.message);
+        welcome(&outcome.details, style);
     }
     report_problems(problems, operations.len())?;
     Ok(Answer::Yes)

@@ -23,8 +23,8 @@ pub struct Demo {
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
     /// Version of Nextcloud that the archive holds
-    #[arg(long, default_value = "34.0.1")]
-    version: String,
+    #[arg(long, default_value = "34.0.1", value_name = "VERSION")]
+    nextcloud: String,
     #[command(flatten)]
     confirm: Confirm,
 }
@@ -151,7 +151,7 @@ async fn add_service(
     let mut set = vec![
         setting("domain", "cloud.kita-sonne.test"),
         setting("admin_email", "leitung@kita-sonne.test"),
-        setting("version", &arguments.version),
+        setting("version", &arguments.nextcloud),
     ];
     if let Some(archive) = &arguments.archive {
         let path = std::path::absolute(archive).map_err(|source| CliError::File {
@@ -198,7 +198,7 @@ async fn job<O: Operation>(
     let follower = Follower::new(style);
     let finished = execute(controller, &actor(), operation, &follower).await;
     follower.finish();
-    let outcome = finished?.outcome;
+    let outcome = finished?;
     println!("{} {}", style.green("✓"), outcome.message);
     Ok(outcome)
 }

@@ -72,11 +72,7 @@ impl Follower {
 
     fn progress(&self, what: &str, done: u64, total: u64) {
         const MB: u64 = 1_000_000;
-        let percent = if total == 0 {
-            100
-        } else {
-            done.saturating_mul(100) / total
-        };
+        let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
         let text = format!("{what}: {percent} % of {} MB", total.div_ceil(MB));
         if self.bars.is_some() {
             self.now(what, text);
@@ -85,7 +81,8 @@ impl Follower {
         let Ok(mut last) = self.last_tenth.lock() else {
             return;
         };
-        if percent / 10 != *last {
+        // What takes a moment is not worth a line that stays.
+        if total >= 20 * MB && percent / 10 != *last {
             *last = percent / 10;
             self.say(&text);
         }

@@ -232,7 +232,7 @@ async fn perform<O: Operation>(
     let follower = follow::Follower::new(style);
     let finished = execute(controller, &arguments::actor(), operation, &follower).await;
     follower.finish();
-    println!("{}", finished?.outcome.message);
+    println!("{}", finished?.message);
     Ok(Answer::Yes)
 }
 

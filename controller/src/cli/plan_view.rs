@@ -10,6 +10,9 @@ use crate::provision::{HostPlan, Part};
 /// Lines of a difference that are shown without `--verbose`.
 const SHORT_DIFF: usize = 12;
 
+/// How many resources alike are told one by one without `--verbose`.
+const LONGEST_RUN: usize = 3;
+
 /// Shows a host's plan.
 pub fn show(plan: &HostPlan, verbose: bool, style: Style) -> String {
     let mut text = String::new();
@@ -110,30 +113,78 @@ fn show_resources(
     verbose: bool,
     style: Style,
 ) {
+    let heading_of =
+        |resource: &ResourceReport| part.headings.get(&resource.id).map(|heading| heading.en.as_str());
+    let shown: Vec<&ResourceReport> = resources
+        .iter()
+        .copied()
+        .filter(|resource| resource.action != Action::None || verbose)
+        .collect();
+    let alike = |a: &&ResourceReport, b: &&ResourceReport| {
+        !verbose
+            && a.action == Action::Create
+            && b.action == Action::Create
+            && a.kind == b.kind
+            && heading_of(a) == heading_of(b)
+    };
     let mut heading = None;
-    for resource in resources {
-        if resource.action == Action::None && !verbose {
-            continue;
-        }
-        let own = part.headings.get(&resource.id).map(|heading| heading.en.as_str());
+    for run in shown.chunk_by(alike) {
+        let [resource, ..] = run else { continue };
+        let own = heading_of(resource);
         if own != heading {
             heading = own;
             if let Some(own) = own {
                 let _ = writeln!(text, "  {}", style.bold(own));
             }
         }
-        let _ = writeln!(
-            text,
-            "    {} {}",
-            sign(resource.action, style),
-            headline(resource, verbose)
-        );
-        if resource.action == Action::Change || verbose {
-            for change in &resource.changes {
-                show_change(text, change, verbose, style);
-            }
+        if run.len() > LONGEST_RUN {
+            let _ = writeln!(
+                text,
+                "    {} {} {}",
+                sign(resource.action, style),
+                run.len(),
+                several(run)
+            );
+            continue;
+        }
+        for resource in run {
+            show_resource(text, resource, verbose, style);
         }
     }
+}
+
+fn show_resource(text: &mut String, resource: &ResourceReport, verbose: bool, style: Style) {
+    let _ = writeln!(
+        text,
+        "    {} {}",
+        sign(resource.action, style),
+        headline(resource, verbose)
+    );
+    let changes = &resource.changes;
+    if resource.kind == "package" && !verbose {
+        let missing: Vec<&str> = changes.iter().map(|change| change.property.as_str()).collect();
+        if resource.action == Action::Change {
+            let _ = writeln!(text, "        missing: {}", missing.join(", "));
+        }
+    } else if resource.action == Action::Change || verbose {
+        for change in changes {
+            show_change(text, change, verbose, style);
+        }
+    }
+}
+
+/// "directories: /srv/kita-sonne_cloud, … /srv/kita-sonne_cloud/tmp": many alike, told in one line.
+fn several(run: &[&ResourceReport]) -> String {
+    let kind = run
+        .first()
+        .map_or("", |resource| resource.kind.as_str())
+        .replace('_', " ");
+    let kind = match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{kind}s"),
+    };
+    let subjects: Vec<&str> = run.iter().map(|resource| resource.subject.as_str()).collect();
+    format!("{kind}: {}, … {}", subjects[0], subjects[subjects.len() - 1])
 }
 
 fn headline(resource: &ResourceReport, verbose: bool) -> String {
@@ -241,7 +292,16 @@ mod tests {
 
     #[test]
     fn a_plan_is_short_and_grouped() {
-        insta::assert_snapshot!(show(&plan(), false, Style::PLAIN), @"");
+        insta::assert_snapshot!(show(&plan(), false, Style::PLAIN), @r"
+        kita-sonne/cloud on web1  2 of 3 resources to change
+          Web server
+            + file /etc/b
+            ~ file /etc/c
+                @@ -1 +1 @@
+                -workers 2
+                +workers 4
+                mode: 0600 → 0644
+        ");
     }
 
     #[test]

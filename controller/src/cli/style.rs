@@ -18,6 +18,7 @@ impl Style {
     }
 
     /// Without any colour.
+    #[cfg(test)]
     pub const PLAIN: Self = Self { colour: false };
 
     /// Headings.

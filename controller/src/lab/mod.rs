@@ -161,11 +161,6 @@ impl Lab {
         requirements::missing(&self.names.directory)
     }
 
-    /// The private key that logs in to all hosts as root.
-    pub fn identity(&self) -> PathBuf {
-        self.names.key()
-    }
-
     /// Makes hosts until there are as many as wanted, starts those that are off, and waits until all are up.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ pub(super) struct Subnet(Ipv4Addr);
 
 impl Subnet {
     /// The /24 that an address lies in.
+    #[cfg(test)]
     pub fn new(address: Ipv4Addr) -> Subnet {
         let [a, b, c, _] = address.octets();
         Subnet(Ipv4Addr::new(a, b, c, 0))

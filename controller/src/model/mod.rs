@@ -11,7 +11,7 @@ mod service;
 pub use host::{Host, HostKey, MonthlyCost};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use name::{InvalidName, Name, ServiceRef, instance_name};
-pub use organisation::{Contact, InvalidContact, Organisation, Sector};
+pub use organisation::{Contact, Organisation, Sector};
 pub use person::Actor;
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};

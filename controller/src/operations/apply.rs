@@ -79,7 +79,6 @@ impl ApplyHost {
 impl Operation for ApplyHost {
     const NAME: &'static str = "host.apply";
     const RISK: Risk = Risk::Change;
-    const REPEATABLE: bool = true;
 
     fn title(&self) -> String {
         format!("apply {}", self.names())

@@ -13,7 +13,10 @@ use crate::model::{Host, JobEventKind, MonthlyCost, Name, Outcome, Parameters, S
 
 /// Asks the person who adds a host for a password or passphrase; none when there is no answer.
 #[derive(Clone)]
-pub struct Asker(pub Arc<dyn Fn(&Question) -> Option<Secret> + Send + Sync>);
+pub struct Asker(pub Arc<Ask>);
+
+/// Answers a question, or gives no answer.
+type Ask = dyn Fn(&Question) -> Option<Secret> + Send + Sync;
 
 impl Default for Asker {
     fn default() -> Self {
@@ -43,7 +46,7 @@ pub struct AddHost {
     #[arg(long)]
     pub address: String,
     /// Port of its SSH server
-    #[arg(long, default_value_t = 22)]
+    #[arg(long, default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
     /// User to log in as with your own access: root, or one who may use sudo
     #[arg(long, default_value = "root")]
@@ -101,7 +104,6 @@ fn told(step: Step, host: &Name) -> JobEventKind {
 impl Operation for AddHost {
     const NAME: &'static str = "host.add";
     const RISK: Risk = Risk::Change;
-    const REPEATABLE: bool = false;
 
     fn title(&self) -> String {
         format!("add host {}", self.name)
@@ -206,7 +208,6 @@ impl RemoveHost {
 impl Operation for RemoveHost {
     const NAME: &'static str = "host.remove";
     const RISK: Risk = Risk::Destructive;
-    const REPEATABLE: bool = false;
 
     fn title(&self) -> String {
         format!("remove host {}", self.name)

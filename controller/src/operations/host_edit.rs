@@ -36,7 +36,7 @@ pub struct EditHost {
     #[arg(long)]
     pub address: Option<String>,
     /// Port of its SSH server
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
     /// Where it stands
     #[arg(long)]
@@ -157,7 +157,6 @@ impl EditHost {
 impl Operation for EditHost {
     const NAME: &'static str = "host.edit";
     const RISK: Risk = Risk::Safe;
-    const REPEATABLE: bool = true;
 
     fn title(&self) -> String {
         format!("edit host {}", self.name)

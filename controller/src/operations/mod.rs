@@ -22,7 +22,7 @@ pub use error::OperationError;
 pub use host::{AddHost, Asker, ReadFacts, RemoveHost};
 pub use host_edit::EditHost;
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
-pub use runner::{Finished, JobContext, Observer, execute};
+pub use runner::{JobContext, Observer, execute};
 pub use service::{AddService, EditService, RemoveService};
 pub use setting::Setting;
 
@@ -94,8 +94,6 @@ pub trait Operation: Serialize + DeserializeOwned {
     const NAME: &'static str;
     /// How much it can spoil.
     const RISK: Risk;
-    /// Whether it may simply be begun again after it was interrupted.
-    const REPEATABLE: bool;
 
     /// In a few words what it is about: "add host web1".
     fn title(&self) -> String;

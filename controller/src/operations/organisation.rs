@@ -30,7 +30,6 @@ pub struct AddOrganisation {
 impl Operation for AddOrganisation {
     const NAME: &'static str = "organisation.add";
     const RISK: Risk = Risk::Safe;
-    const REPEATABLE: bool = false;
 
     fn title(&self) -> String {
         format!("add organisation {}", self.short_name)
@@ -139,7 +138,6 @@ impl EditOrganisation {
 impl Operation for EditOrganisation {
     const NAME: &'static str = "organisation.edit";
     const RISK: Risk = Risk::Safe;
-    const REPEATABLE: bool = true;
 
     fn title(&self) -> String {
         format!("edit organisation {}", self.short_name)
@@ -210,7 +208,6 @@ impl RemoveOrganisation {
 impl Operation for RemoveOrganisation {
     const NAME: &'static str = "organisation.remove";
     const RISK: Risk = Risk::Destructive;
-    const REPEATABLE: bool = false;
 
     fn title(&self) -> String {
         format!("remove organisation {}", self.short_name)

@@ -2,19 +2,22 @@
 
 mod events;
 mod holder;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::task::JoinSet;
 
 use super::{Controller, Operation, OperationError, Risk};
-use crate::model::{Actor, JobEvent, JobEventKind, JobId, JobState, Outcome};
-use crate::store::{AuditPhase, AuditRecord, Claim, Claimed, NewJob};
+use crate::model::{Actor, Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
+use crate::store::{AuditPhase, AuditRecord, Claimed, NewJob, Store, StoreError};
 use holder::Holder;
 
 /// How long a holder promises to be alive.
@@ -32,15 +35,6 @@ pub trait Observer: Send + Sync {
     fn cancelled(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::pending())
     }
-}
-
-/// A job that ended well.
-#[derive(Debug, Clone)]
-pub struct Finished {
-    /// Its number.
-    pub job: JobId,
-    /// What came of it.
-    pub outcome: Outcome,
 }
 
 /// What an operation has at hand while it runs.
@@ -82,7 +76,7 @@ impl<'a> JobContext<'a> {
     }
 }
 
-/// Runs an operation as a job.
+/// Runs an operation as a job and returns what came of it.
 ///
 /// # Errors
 /// Why it was refused or failed; the audit log and the job say so too.
@@ -91,19 +85,11 @@ pub async fn execute<O: Operation>(
     actor: &Actor,
     operation: &O,
     observer: &dyn Observer,
-) -> Result<Finished, OperationError> {
+) -> Result<Outcome, OperationError> {
     let title = operation.title();
     let parameters = serde_json::to_value(operation).map_err(|error| {
         OperationError::Refused(format!("the parameters cannot be written down: {error}"))
     })?;
-    let record = AuditRecord {
-        actor: &actor.name,
-        operation: O::NAME,
-        parameters: &parameters,
-        phase: AuditPhase::Asked,
-        job: None,
-        message: &title,
-    };
     let scope = match authorise(controller, actor, O::RISK) {
         Ok(()) => operation.scope(controller).await,
         Err(error) => Err(error),
@@ -111,11 +97,13 @@ pub async fn execute<O: Operation>(
     let scope = match scope {
         Ok(scope) => scope,
         Err(error) => {
-            let message = error.to_string();
             let refused = AuditRecord {
+                actor: &actor.name,
+                operation: O::NAME,
+                parameters: &parameters,
                 phase: AuditPhase::Refused,
-                message: &message,
-                ..record
+                job: None,
+                message: &error.to_string(),
             };
             controller.store.audit().append(refused).await?;
             return Err(error);
@@ -128,36 +116,19 @@ pub async fn execute<O: Operation>(
         actor: &actor.name,
     };
     let job = controller.store.jobs().add(new, &scope.hosts).await?;
-    let asked = AuditRecord {
-        job: Some(job),
-        ..record
-    };
-    controller.store.audit().append(asked).await?;
-
     let holder = Holder::this_process();
-    let claim = Claim {
-        holder: holder.text(),
-        identity: holder.identity(),
-        lease: LEASE,
-    };
-    let interrupted = match controller.store.jobs().claim(job, claim, Holder::is_gone).await? {
-        Claimed::Yes { interrupted } => interrupted,
-        Claimed::Busy { host, by } => {
-            let error = OperationError::Busy {
-                host,
-                job: by.id,
-                since: local_time(by.started_at.unwrap_or(by.created_at)),
-                title: by.title,
-                actor: by.actor,
-            };
-            end(
+    let interrupted = match claim(controller, job, &holder).await {
+        Ok(interrupted) => interrupted,
+        Err(error) => {
+            let refused = end(
                 controller,
                 job,
                 JobState::Failed,
                 AuditPhase::Refused,
                 message(&error),
-            )
-            .await?;
+            );
+            // What stood in the way matters more than that it could not be written down.
+            let _ = refused.await;
             return Err(error);
         }
     };
@@ -179,10 +150,13 @@ pub async fn execute<O: Operation>(
             ),
         });
     }
+    // On a task of its own, which ends with the set: work that keeps its thread busy must not lose the lease.
+    let mut renewal = JoinSet::new();
+    renewal.spawn(keep_lease(controller.store.clone(), job, holder, RENEWAL));
     let work = async {
         let result = tokio::select! {
             result = operation.run(&context) => result,
-            error = keep_lease(controller, job, claim) => Err(error),
+            Some(Ok(error)) = renewal.join_next() => Err(error.into()),
             () = observer.cancelled() => Err(OperationError::Cancelled),
         };
         // Without a sender the writer comes to its end.
@@ -190,9 +164,9 @@ pub async fn execute<O: Operation>(
         result
     };
     let (result, written) = tokio::join!(work, events::write(controller, job, receiver));
-    match result {
+    // A job whose log is lost is no job well done.
+    match result.and_then(|outcome| written.map(|()| outcome)) {
         Ok(outcome) => {
-            written?;
             end(
                 controller,
                 job,
@@ -201,16 +175,36 @@ pub async fn execute<O: Operation>(
                 outcome.clone(),
             )
             .await?;
-            Ok(Finished { job, outcome })
+            Ok(outcome)
         }
         Err(error) => {
             let state = match error {
                 OperationError::Cancelled => JobState::Cancelled,
                 _ => JobState::Failed,
             };
-            end(controller, job, state, AuditPhase::Failed, message(&error)).await?;
+            // What went wrong matters more than that it could not be written down; the job will be found interrupted.
+            let _ = end(controller, job, state, AuditPhase::Failed, message(&error)).await;
             Err(error)
         }
+    }
+}
+
+/// Takes the job and its hosts; returns the jobs that held them and whose processes are gone.
+async fn claim(controller: &Controller, job: JobId, holder: &Holder) -> Result<Vec<Job>, OperationError> {
+    let claimed = controller
+        .store
+        .jobs()
+        .claim(job, holder.claim(LEASE), Holder::is_gone)
+        .await?;
+    match claimed {
+        Claimed::Yes { interrupted } => Ok(interrupted),
+        Claimed::Busy { host, by } => Err(OperationError::Busy {
+            host,
+            job: by.id,
+            since: local_time(by.started_at.unwrap_or(by.created_at)),
+            title: by.title,
+            actor: by.actor,
+        }),
     }
 }
 
@@ -228,12 +222,17 @@ fn authorise(controller: &Controller, actor: &Actor, _risk: Risk) -> Result<(), 
     }
 }
 
-/// Renews the lease for as long as it is polled; ends only when the lease is lost.
-async fn keep_lease(controller: &Controller, job: JobId, claim: Claim<'_>) -> OperationError {
+/// Renews the lease again and again; ends only when it is lost.
+async fn keep_lease(store: Store, job: JobId, holder: Holder, every: Duration) -> StoreError {
+    let mut renewed = Instant::now();
     loop {
-        tokio::time::sleep(RENEWAL).await;
-        if let Err(error) = controller.store.jobs().renew(job, claim).await {
-            return error.into();
+        tokio::time::sleep(every).await;
+        match store.jobs().renew(job, holder.claim(LEASE)).await {
+            Ok(()) => renewed = Instant::now(),
+            Err(error @ StoreError::LeaseLost(_)) => return error,
+            // A database that is busy, or a disk that is full, may be well again before the lease ends.
+            Err(error) if renewed.elapsed() >= LEASE => return error,
+            Err(_) => {}
         }
     }
 }

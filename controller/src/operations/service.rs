@@ -98,7 +98,6 @@ impl AddService {
 impl Operation for AddService {
     const NAME: &'static str = "service.add";
     const RISK: Risk = Risk::Safe;
-    const REPEATABLE: bool = false;
 
     fn title(&self) -> String {
         format!("add service {}/{}", self.organisation, self.name)
@@ -208,7 +207,6 @@ impl EditService {
 impl Operation for EditService {
     const NAME: &'static str = "service.edit";
     const RISK: Risk = Risk::Safe;
-    const REPEATABLE: bool = true;
 
     fn title(&self) -> String {
         format!("edit service {}", self.service)
@@ -276,7 +274,6 @@ impl RemoveService {
 impl Operation for RemoveService {
     const NAME: &'static str = "service.remove";
     const RISK: Risk = Risk::Destructive;
-    const REPEATABLE: bool = false;
 
     fn title(&self) -> String {
         format!("remove service {}", self.service)

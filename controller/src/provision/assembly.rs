@@ -101,7 +101,7 @@ impl Assembler<'_> {
             let template = self.catalogue.get(&name)?;
             let place = Place {
                 section: name.clone(),
-                title: format!("{name} of {}", host.name),
+                title: name.clone(),
                 service: None,
                 scope: SecretScope::Host(host.name.clone()),
             };

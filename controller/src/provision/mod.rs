@@ -8,7 +8,7 @@ use allmende_agent::protocol::{Action, Event, RefusalKind, Report, Request};
 use serde::Serialize;
 
 pub use archives::{ArchiveCache, ArchiveError};
-pub use assembly::{Assembler, Assembly, BASE, Login, Part};
+pub use assembly::{Assembler, Assembly, Part};
 pub use authority::{AuthorityError, IssuedCertificate, create as create_authority};
 
 use crate::catalogue::CatalogueError;

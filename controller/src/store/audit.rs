@@ -1,7 +1,11 @@
 //! The audit log: append-only, hash-chained, its end sealed with a key that lies outside the database.
 //!
-//! Found are: a changed entry, one that was taken out, put in or moved, and an end that was cut off. Not found is a database
-//! that was replaced as a whole by an older copy of itself: for that, keep the last hash somewhere else.
+//! An entry's hash is SHA-256 over a compact JSON array: sequence, unix milliseconds, actor, operation, parameters (the stored
+//! text), phase, job or null, message, previous hash.
+//!
+//! Found are: a changed entry, one that was taken out, put in or moved, an end that was cut off, a log that was written anew
+//! without the key, and a job of which the log knows nothing. Not found are: a database that was replaced as a whole by an
+//! older copy of itself (for that, keep the last hash somewhere else), and whatever is done by somebody who holds the key.
 
 use std::fmt;
 
@@ -174,6 +178,9 @@ struct Head {
     seal: Vec<u8>,
 }
 
+/// Stands in the place of the previous hash where the log did not end as it was sealed.
+const NO_SEAL: &str = "the end of the log was not as it was sealed";
+
 /// What the seal covers.
 fn sealed_bytes(entries: i64, hash: &str) -> Vec<u8> {
     format!("{entries} {hash}").into_bytes()
@@ -216,8 +223,9 @@ impl Audit<'_> {
     /// [`StoreError::NoSeal`] before the vault is open.
     pub async fn verify(&self) -> Result<AuditVerdict, StoreError> {
         const PAGE: i64 = 1000;
-        // Nobody appends meanwhile.
-        let mut transaction = self.0.begin().await?;
+        let seal = self.0.seal()?;
+        // One transaction sees the log, its end and the jobs as they were at one moment.
+        let mut transaction = self.0.read.begin().await?;
         let mut entries = 0;
         let mut previous = String::new();
         loop {
@@ -248,10 +256,16 @@ impl Audit<'_> {
             Some(head) => {
                 head.entries == entries
                     && head.hash == previous
-                    && self.0.seal()?.fits(&sealed_bytes(entries, &previous), &head.seal)
+                    && seal.fits(&sealed_bytes(entries, &previous), &head.seal)
             }
         };
-        Ok(if sealed {
+        // Every job is written together with its first entry, so a log that was emptied together with its end shows here.
+        let unknown_jobs: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM jobs j WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.job_id = j.id)",
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        Ok(if sealed && unknown_jobs == 0 {
             AuditVerdict::Intact {
                 entries,
                 last_hash: previous,
@@ -263,16 +277,27 @@ impl Audit<'_> {
 }
 
 /// Writes an entry within a transaction that does more.
+///
+/// It follows the *sealed* end. Where the log does not end there, or the seal is not ours, the entry keeps the break visible:
+/// appending must never heal what somebody cut.
 pub(super) async fn append(
     store: &Store,
     connection: &mut SqliteConnection,
     record: AuditRecord<'_>,
 ) -> Result<(), StoreError> {
     let seal = store.seal()?;
-    let head = head(connection).await?;
-    let (entries, previous) = head.map_or((0, String::new()), |head| (head.entries, head.hash));
+    let longest: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(sequence), 0) FROM audit")
+        .fetch_one(&mut *connection)
+        .await?;
+    let (entries, previous) = match head(connection).await? {
+        None if longest == 0 => (0, String::new()),
+        Some(head) if seal.fits(&sealed_bytes(head.entries, &head.hash), &head.seal) => {
+            (head.entries, head.hash)
+        }
+        _ => (longest, NO_SEAL.to_owned()),
+    };
     let mut entry = AuditEntry {
-        sequence: entries + 1,
+        sequence: entries.max(longest) + 1,
         at: now().as_millisecond(),
         actor: record.actor.to_owned(),
         operation: record.operation.to_owned(),

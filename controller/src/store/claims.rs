@@ -7,8 +7,8 @@ use sqlx::SqliteConnection;
 
 use super::audit::{self, AuditPhase, AuditRecord};
 use super::columns::{name, to_json};
-use super::jobs::{Jobs, Row, get, select_job};
-use super::{StoreError, now};
+use super::jobs::{Jobs, get, lease_ended};
+use super::{Store, StoreError, now};
 use crate::model::{Job, JobId, JobState, Name, Outcome};
 
 /// Who wants to work on a job.
@@ -52,7 +52,7 @@ impl Jobs<'_> {
         is_gone: impl Fn(&str) -> bool,
     ) -> Result<Claimed, StoreError> {
         let mut transaction = self.0.begin().await?;
-        let interrupted = interrupt(&mut transaction, is_gone).await?;
+        let interrupted = interrupt(self.0, &mut transaction, is_gone).await?;
         let busy: Option<(String, i64)> = sqlx::query_as(
             "SELECT h.name, l.job_id FROM job_hosts jh
              JOIN host_locks l ON l.host_id = jh.host_id
@@ -123,72 +123,90 @@ impl Jobs<'_> {
         phase: AuditPhase,
     ) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
-        let ended = sqlx::query(
-            "UPDATE jobs SET state = $2, outcome = $3, ended_at = $4, lease_until = NULL
-             WHERE id = $1 AND state IN ('queued', 'running')",
-        )
-        .bind(id)
-        .bind(state.as_str())
-        .bind(to_json(outcome)?)
-        .bind(now().as_millisecond())
-        .execute(&mut *transaction)
-        .await?;
-        if ended.rows_affected() == 0 {
-            return Err(StoreError::LeaseLost(id));
-        }
-        free_hosts(&mut transaction, id).await?;
-        let job = get(&mut transaction, id).await?;
-        let record = AuditRecord {
-            actor: &job.actor,
-            operation: &job.operation,
-            parameters: &job.parameters,
-            phase,
-            job: Some(id),
-            message: &outcome.message,
-        };
-        audit::append(self.0, &mut transaction, record).await?;
+        end(self.0, &mut transaction, id, state, outcome, phase).await?;
         transaction.commit().await?;
+        self.0.settle().await;
         Ok(())
     }
 }
 
+/// Ends a job that is queued or running: its state, its hosts, and the audit entry.
+async fn end(
+    store: &Store,
+    connection: &mut SqliteConnection,
+    id: JobId,
+    state: JobState,
+    outcome: &Outcome,
+    phase: AuditPhase,
+) -> Result<Job, StoreError> {
+    let ended = sqlx::query(
+        "UPDATE jobs SET state = $2, outcome = $3, ended_at = $4, lease_until = NULL
+         WHERE id = $1 AND state IN ('queued', 'running')",
+    )
+    .bind(id)
+    .bind(state.as_str())
+    .bind(to_json(outcome)?)
+    .bind(now().as_millisecond())
+    .execute(&mut *connection)
+    .await?;
+    if ended.rows_affected() == 0 {
+        return Err(StoreError::LeaseLost(id));
+    }
+    sqlx::query("DELETE FROM host_locks WHERE job_id = $1")
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    let job = get(connection, id).await?;
+    let record = AuditRecord {
+        actor: &job.actor,
+        operation: &job.operation,
+        parameters: &job.parameters,
+        phase,
+        job: Some(id),
+        message: &outcome.message,
+    };
+    audit::append(store, connection, record).await?;
+    Ok(job)
+}
+
+/// A job that somebody works on, or did.
+#[derive(sqlx::FromRow)]
+struct Running {
+    id: JobId,
+    holder: Option<String>,
+    holder_identity: Option<String>,
+    lease_until: Option<i64>,
+}
+
 /// Marks jobs interrupted whose holders are dead.
 async fn interrupt(
+    store: &Store,
     connection: &mut SqliteConnection,
     is_gone: impl Fn(&str) -> bool,
 ) -> Result<Vec<Job>, StoreError> {
-    let running: Vec<(i64, Option<String>, Option<i64>)> =
-        sqlx::query_as("SELECT id, holder_identity, lease_until FROM jobs WHERE state = 'running'")
-            .fetch_all(&mut *connection)
-            .await?;
-    let at = now().as_millisecond();
+    let running: Vec<Running> = sqlx::query_as(
+        "SELECT id, holder, holder_identity, lease_until FROM jobs WHERE state = 'running' ORDER BY id",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let at = now();
     let mut interrupted = Vec::new();
-    for (id, identity, lease_until) in running {
-        let run_out = lease_until.is_none_or(|until| until < at);
-        if !run_out && !identity.is_some_and(|identity| is_gone(&identity)) {
+    for job in running {
+        let gone = job.holder_identity.as_deref().is_some_and(&is_gone);
+        if !gone && !lease_ended(job.lease_until, at) {
             continue;
         }
-        sqlx::query("UPDATE jobs SET state = 'interrupted', ended_at = $2, lease_until = NULL WHERE id = $1")
-            .bind(id)
-            .bind(at)
-            .execute(&mut *connection)
-            .await?;
-        free_hosts(connection, id).await?;
-        let row: Row = sqlx::query_as(select_job!("WHERE j.id = $1"))
-            .bind(id)
-            .fetch_one(&mut *connection)
-            .await?;
-        interrupted.push(row.job()?);
+        let outcome = Outcome {
+            message: format!(
+                "interrupted: {} is gone",
+                job.holder.as_deref().unwrap_or("the process that worked on it")
+            ),
+            ..Outcome::default()
+        };
+        let state = JobState::Interrupted;
+        interrupted.push(end(store, connection, job.id, state, &outcome, AuditPhase::Failed).await?);
     }
     Ok(interrupted)
-}
-
-async fn free_hosts(connection: &mut SqliteConnection, id: JobId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM host_locks WHERE job_id = $1")
-        .bind(id)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 fn lease_end(at: Timestamp, lease: Duration) -> i64 {

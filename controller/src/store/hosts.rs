@@ -164,16 +164,6 @@ impl Hosts<'_> {
         Ok(())
     }
 
-    /// What would be left without its host: "service kita-sonne/cloud".
-    ///
-    /// # Errors
-    /// [`StoreError::Unknown`] with the nearest names.
-    pub async fn dependents(&self, name: &Name) -> Result<Vec<String>, StoreError> {
-        let mut connection = self.0.read.acquire().await?;
-        let id = id(&mut connection, name).await?;
-        dependents(&mut connection, id).await
-    }
-
     /// Removes a host from the inventory. Its jobs stay; locks on it end.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! Jobs and their events.
 
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
+use super::audit::{self, AuditPhase, AuditRecord};
 use super::columns::{from_json, optional_time, time, to_json};
 use super::{Store, StoreError, hosts, now};
 use crate::model::{Job, JobEvent, JobId, JobState, Name};
@@ -49,19 +51,28 @@ macro_rules! select_job {
         )
     };
 }
-pub(super) use select_job;
 
 impl Row {
-    pub(super) fn job(self) -> Result<Job, StoreError> {
+    /// The job as it stands: one whose lease ran out is interrupted, even before somebody writes that down.
+    pub(super) fn job(self, now: Timestamp) -> Result<Job, StoreError> {
         let what = format!("job {}", self.id);
+        let state = match JobState::from_word(&self.state) {
+            Some(JobState::Running) if lease_ended(self.lease_until, now) => JobState::Interrupted,
+            Some(state) => state,
+            None => {
+                return Err(StoreError::damaged(
+                    &what,
+                    format!("unknown state {}", self.state),
+                ));
+            }
+        };
         Ok(Job {
             id: self.id,
             operation: self.operation,
             parameters: from_json(&self.parameters, &what)?,
             title: self.title,
             actor: self.actor,
-            state: JobState::from_word(&self.state)
-                .ok_or_else(|| StoreError::damaged(&what, format!("unknown state {}", self.state)))?,
+            state,
             holder: self.holder,
             lease_until: optional_time(self.lease_until, &what)?,
             attempts: self.attempts,
@@ -77,7 +88,8 @@ impl Row {
 }
 
 impl Jobs<'_> {
-    /// Makes a job that nobody works on yet; `hosts` are those that it changes.
+    /// Makes a job that nobody works on yet, and writes into the audit log that somebody asks for it. `hosts` are those that it
+    /// changes.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] for a host that does not exist.
@@ -87,7 +99,7 @@ impl Jobs<'_> {
         hosts: impl IntoIterator<Item = &Name>,
     ) -> Result<JobId, StoreError> {
         let mut transaction = self.0.begin().await?;
-        let id: i64 = sqlx::query_scalar(
+        let id: JobId = sqlx::query_scalar(
             "INSERT INTO jobs (operation, parameters, title, actor, state, created_at)
              VALUES ($1, $2, $3, $4, 'queued', $5) RETURNING id",
         )
@@ -106,6 +118,15 @@ impl Jobs<'_> {
                 .execute(&mut *transaction)
                 .await?;
         }
+        let record = AuditRecord {
+            actor: job.actor,
+            operation: job.operation,
+            parameters: job.parameters,
+            phase: AuditPhase::Asked,
+            job: Some(id),
+            message: job.title,
+        };
+        audit::append(self.0, &mut transaction, record).await?;
         transaction.commit().await?;
         Ok(id)
     }
@@ -116,7 +137,8 @@ impl Jobs<'_> {
             .bind(limit)
             .fetch_all(&self.0.read)
             .await?;
-        rows.into_iter().map(Row::job).collect()
+        let now = now();
+        rows.into_iter().map(|row| row.job(now)).collect()
     }
 
     /// The job with this number.
@@ -171,5 +193,10 @@ pub(super) async fn get(connection: &mut SqliteConnection, id: JobId) -> Result<
         .bind(id)
         .fetch_optional(connection)
         .await?;
-    row.ok_or_else(|| StoreError::unknown("job", id, &[]))?.job()
+    row.ok_or_else(|| StoreError::unknown("job", id, &[]))?.job(now())
+}
+
+/// Whether nobody promises to be alive any longer.
+pub(super) fn lease_ended(lease_until: Option<i64>, now: Timestamp) -> bool {
+    lease_until.is_none_or(|until| until <= now.as_millisecond())
 }

@@ -7,7 +7,6 @@
 mod audit;
 mod claims;
 mod columns;
-mod controller;
 mod error;
 mod hosts;
 mod jobs;
@@ -15,8 +14,9 @@ mod open;
 mod organisations;
 mod secrets;
 mod services;
+#[cfg(test)]
+mod tests;
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -25,7 +25,6 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use audit::{Audit, AuditPhase, AuditRecord, AuditVerdict, Seal};
 pub use claims::{Claim, Claimed};
-pub use controller::ControllerSettings;
 pub use error::StoreError;
 pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
@@ -47,11 +46,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Where the database lies.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Organisations.
     pub fn organisations(&self) -> Organisations<'_> {
         Organisations(self)
@@ -82,11 +76,6 @@ impl Store {
         Secrets(self)
     }
 
-    /// What the controller remembers about itself.
-    pub fn controller(&self) -> ControllerSettings<'_> {
-        ControllerSettings(self)
-    }
-
     /// Gives the store the key with which the end of the audit log is sealed; the vault does this when it is opened.
     /// Before that nothing can be written that the audit log must know about. A second seal is ignored.
     pub fn set_seal(&self, seal: Box<dyn Seal>) {
@@ -100,6 +89,16 @@ impl Store {
     /// A transaction that may read first and write afterwards: it holds the write lock from its beginning.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Brings what was written to the disk and into the one file, so that a power cut or a copy of the file alone loses nothing.
+    /// Single writes would be too slow for that; it is done where something ends, and where a host will know what we must not
+    /// forget. It waits for nobody: what somebody else is still reading follows with the next time.
+    async fn settle(&self) {
+        // What was written is safe from all but a power cut, and is tried again.
+        let _ = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)")
+            .execute(&self.write)
+            .await;
     }
 }
 

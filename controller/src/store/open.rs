@@ -59,6 +59,7 @@ impl Store {
     }
 
     /// Closes all connections; what was written is then in the one file.
+    #[cfg(test)]
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
@@ -75,7 +76,7 @@ impl Store {
         }
         // Two processes may come here at once: the second waits, and finds nothing left to do.
         let mut transaction = self.begin().await?;
-        MIGRATIONS.run(&mut *transaction).await?;
+        MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -116,7 +117,39 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let refuse = |path: &Path, error: io::Error| StoreError::Open {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| refuse(directory, error))?;
+    let created = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match created {
+        Ok(_) => {}
+        // Not opened: closing any handle of a file takes away the locks that SQLite holds on it in this process.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let metadata = fs::metadata(path).map_err(|error| refuse(path, error))?;
+            if metadata.is_dir() {
+                return Err(refuse(path, io::ErrorKind::IsADirectory.into()));
+            }
+            access(path, Access::READ_OK | Access::WRITE_OK).map_err(|error| refuse(path, error.into()))?;
+            if metadata.mode() & 0o077 != 0 {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+                    .map_err(|error| refuse(path, error))?;
+            }
+        }
+        Err(error) => return Err(refuse(path, error)),
+    }
+    // The journal is a file beside it.
+    access(directory, Access::WRITE_OK).map_err(|error| refuse(directory, error.into()))
+}
+
+/// What the system's answer means for somebody who wants to open `path`.
+fn refuse(path: &Path, error: io::Error) -> StoreError {
+    StoreError::Open {
         path: path.to_owned(),
         reason: match error.kind() {
             io::ErrorKind::PermissionDenied => {
@@ -127,25 +160,30 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
             io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
             _ => error.to_string(),
         },
-    };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| refuse(directory, error))?;
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| refuse(path, error))?;
-    let metadata = file.metadata().map_err(|error| refuse(path, error))?;
-    if metadata.mode() & 0o077 != 0 {
-        file.set_permissions(fs::Permissions::from_mode(0o600))
-            .map_err(|error| refuse(path, error))?;
     }
-    // The journal is a file beside it.
-    access(directory, Access::WRITE_OK).map_err(|error| refuse(directory, error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    // Tests may run as root, to whom nothing is forbidden; so this asks for the answer, not for the question.
+    #[test]
+    fn what_the_system_forbids_is_said_with_what_to_do() {
+        for (errno, expected) in [
+            (Errno::ACCESS, "--data-dir"),
+            (Errno::PERM, "--data-dir"),
+            (Errno::ROFS, "read-only"),
+            (Errno::NOSPC, "No space left"),
+        ] {
+            let error = refuse(Path::new("data/allmende.db"), errno.into()).to_string();
+            assert!(
+                error.starts_with("cannot open the database data/allmende.db: "),
+                "{error}"
+            );
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }

@@ -57,22 +57,6 @@ impl Secrets<'_> {
         Ok(key)
     }
 
-    /// Removes an owner's key and with it all its secrets; says whether there was one.
-    pub async fn remove_key(&self, owner: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM vault_keys WHERE owner = $1")
-            .bind(owner)
-            .execute(&self.0.write)
-            .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// How many data keys there are.
-    pub async fn count_keys(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM vault_keys")
-            .fetch_one(&self.0.read)
-            .await?)
-    }
-
     /// A secret, encrypted.
     pub async fn get(&self, key: i64, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(
@@ -96,6 +80,7 @@ impl Secrets<'_> {
         .bind(now().as_millisecond())
         .execute(&self.0.write)
         .await?;
+        self.0.settle().await;
         Ok(())
     }
 
@@ -118,6 +103,7 @@ impl Secrets<'_> {
             .fetch_one(&mut *transaction)
             .await?;
         transaction.commit().await?;
+        self.0.settle().await;
         Ok(sealed)
     }
 

@@ -95,15 +95,6 @@ impl Services<'_> {
         rows.into_iter().map(Row::service).collect()
     }
 
-    /// The services of an organisation, by name; empty when there is no such organisation.
-    pub async fn of_organisation(&self, organisation: &Name) -> Result<Vec<Service>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(select!("WHERE o.name = $1 ORDER BY s.name"))
-            .bind(organisation.as_str())
-            .fetch_all(&self.0.read)
-            .await?;
-        rows.into_iter().map(Row::service).collect()
-    }
-
     /// The services on a host, by organisation and name; empty when there is no such host.
     pub async fn on_host(&self, host: &Name) -> Result<Vec<Service>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(select!("WHERE h.name = $1 ORDER BY o.name, s.name"))

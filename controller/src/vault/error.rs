@@ -50,6 +50,12 @@ pub enum VaultError {
         /// Its name.
         name: String,
     },
+    /// So short that it could not be masked in a log without masking half of the log.
+    #[error("a secret must have at least {shortest} characters")]
+    TooShort {
+        /// The fewest that it may have.
+        shortest: usize,
+    },
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     NoRandomness(String),

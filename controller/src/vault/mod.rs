@@ -16,6 +16,9 @@ pub use error::VaultError;
 pub use master_key::FILE as KEY_FILE;
 pub use password::generate_password;
 
+/// The shortest secret, in characters.
+const SHORTEST: usize = 8;
+
 /// Whose secret it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretScope {
@@ -127,6 +130,7 @@ impl Vault {
     /// See [`VaultError`].
     pub async fn put(&self, scope: &SecretScope, name: &str, secret: &Secret) -> Result<(), VaultError> {
         let owner = scope.owner();
+        check(secret)?;
         let (id, cipher) = self.key(scope, &owner).await?;
         let full = full_name(scope, name);
         let sealed = cipher.encrypt(&bound(&owner, &full), secret.reveal().as_bytes())?;
@@ -148,6 +152,7 @@ impl Vault {
             return Ok(secret);
         }
         let secret = make()?;
+        check(&secret)?;
         let owner = scope.owner();
         let (id, cipher) = self.key(scope, &owner).await?;
         let full = full_name(scope, name);
@@ -202,6 +207,13 @@ impl Vault {
         let key: &[u8; cipher::KEY] = key.as_slice().try_into().map_err(|_| VaultError::WrongKey)?;
         Ok(Cipher::new(key))
     }
+}
+
+fn check(secret: &Secret) -> Result<(), VaultError> {
+    if secret.reveal().chars().count() < SHORTEST {
+        return Err(VaultError::TooShort { shortest: SHORTEST });
+    }
+    Ok(())
 }
 
 fn full_name(scope: &SecretScope, name: &str) -> String {

@@ -1,0 +1,134 @@
+//! The store's tests take a store, so that they can run over every database that there will be.
+
+mod audit;
+mod inventory;
+mod jobs;
+mod opening;
+
+use allmende_agent::protocol::Facts;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::*;
+use crate::model::{Host, HostKey, Name, Organisation, Sector, Service, ServiceRef};
+
+/// Runs tests that take a store over every database.
+macro_rules! over_every_database {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() {
+                    let (_folder, store) = crate::store::tests::sqlite().await;
+                    super::$test(store).await;
+                }
+            )+
+        }
+    };
+}
+pub(super) use over_every_database;
+
+/// A new database in a folder that goes away with the first value.
+pub(super) async fn sqlite() -> (TempDir, Store) {
+    let folder = TempDir::new().expect("a folder");
+    let store = Store::open(&folder.path().join(FILE_NAME)).await.expect("opens");
+    store.set_seal(Box::new(TestSeal("key")));
+    (folder, store)
+}
+
+/// A seal that somebody without the key cannot make.
+pub(super) struct TestSeal(pub &'static str);
+
+impl Seal for TestSeal {
+    fn seal(&self, bytes: &[u8]) -> Vec<u8> {
+        Sha256::digest([self.0.as_bytes(), bytes].concat()).to_vec()
+    }
+
+    fn fits(&self, bytes: &[u8], seal: &[u8]) -> bool {
+        self.seal(bytes) == seal
+    }
+}
+
+pub(super) fn name(text: &str) -> Name {
+    text.parse().expect(text)
+}
+
+pub(super) fn reference(text: &str) -> ServiceRef {
+    text.parse().expect(text)
+}
+
+pub(super) fn organisation(text: &str) -> Organisation {
+    Organisation {
+        name: name(text),
+        title: format!("{text} e.V."),
+        sector: Sector::FlatShare,
+        place: None,
+        contacts: vec![
+            "Anna Muster, Leitung, anna@kita.example"
+                .parse()
+                .expect("a contact"),
+        ],
+    }
+}
+
+pub(super) fn host(text: &str, organisation: Option<&str>) -> Host {
+    Host {
+        name: name(text),
+        organisation: organisation.map(name),
+        address: "192.0.2.7".to_owned(),
+        port: 22,
+        host_key: HostKey("ssh-ed25519 AAAA".to_owned()),
+        location: None,
+        provider: None,
+        monthly_cost: None,
+        settings: [("timezone".to_owned(), "Europe/Berlin".to_owned())].into(),
+        facts: Facts {
+            hostname: text.to_owned(),
+            os: "debian".to_owned(),
+            release: "13".to_owned(),
+            codename: "trixie".to_owned(),
+            arch: "x86_64".to_owned(),
+            kernel: "6.12".to_owned(),
+            memory_mb: 2048,
+            cpus: 2,
+            disk_mb: 20_000,
+            disk_free_mb: 15_000,
+            container: false,
+            boot_id: "1".to_owned(),
+            uptime_seconds: 60,
+        },
+        seen_at: now(),
+    }
+}
+
+pub(super) fn service(full: &str, host: &str) -> Service {
+    let reference = reference(full);
+    Service {
+        name: reference.service,
+        organisation: reference.organisation.expect("a full name"),
+        host: name(host),
+        template: "nextcloud".to_owned(),
+        parameters: [("domain".to_owned(), "cloud.example.org".to_owned())].into(),
+        applied: None,
+    }
+}
+
+/// Two organisations, a shared host and one with an owner, a service of each organisation with the same name.
+pub(super) async fn furnish(store: &Store) {
+    for each in ["kita-sonne", "wg-nord"] {
+        store
+            .organisations()
+            .add(&organisation(each))
+            .await
+            .expect("added");
+    }
+    for each in [host("web1", None), host("web2", Some("wg-nord"))] {
+        store.hosts().add(&each).await.expect("added");
+    }
+    for each in [
+        service("kita-sonne/cloud", "web1"),
+        service("wg-nord/cloud", "web2"),
+    ] {
+        store.services().add(&each).await.expect("added");
+    }
+}
