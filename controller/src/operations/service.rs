@@ -9,6 +9,7 @@ use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Sc
 use crate::catalogue::{Scope as TemplateScope, ServiceTemplate, WantedSpec};
 use crate::model::{Host, Name, Organisation, Outcome, Parameters, Secret, Service, ServiceRef};
 use crate::provision::ProvisionError;
+use crate::store::StoreError;
 use crate::vault::{SecretScope, generate_password};
 
 /// Adds a service to an organisation; nothing happens on the host before `apply`
@@ -114,7 +115,19 @@ impl Operation for AddService {
     }
 
     async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
-        let (service, _, _) = self.service(controller).await?;
+        let (service, host, organisation) = self.service(controller).await?;
+        if controller
+            .store
+            .services()
+            .find(&service.reference())
+            .await
+            .is_ok()
+        {
+            let name = service.full_name();
+            let noun = "service";
+            return Err(StoreError::Exists { noun, name }.into());
+        }
+        controller.check_requirements(&service, &host, &organisation)?;
         Ok(Preview::of([format!(
             "{} would be added as a {} on {}; nothing happens there before `allmende apply`",
             service.full_name(),
