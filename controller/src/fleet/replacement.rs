@@ -75,14 +75,15 @@ impl Session {
                 if is_back {
                     "The old agent is in place again and answers; nothing else was changed".to_owned()
                 } else {
-                    "Another agent than the old one is in place now; put the right one back with `allmende host add`".to_owned()
+                    "Another agent than the old one is in place now; the next session replaces it again"
+                        .to_owned()
                 }
             }
-            Err(error) => format!("The old agent could not be reached again, either ({error})"),
+            Err(error) => format!("The old agent could not be reached again, either: {error}"),
         };
         FleetError::Replacement {
             host: self.host().clone(),
-            reason: reason.to_string(),
+            reason: reason.bare(),
             outcome,
         }
     }
