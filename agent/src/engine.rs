@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
                 .resource(section, resource, &subject, &mut pending)
                 .map_err(|error| {
                     let (kind, id) = (resource.spec.kind(), &resource.id);
-                    let named = if subject == *id {
+                    let named = if subject == *id || *id == format!("{kind} {subject}") {
                         String::new()
                     } else {
                         format!(" ({id})")
