@@ -11,7 +11,6 @@ use crate::program::{Finished, program};
 /// A data directory with a lab. Dropping it removes both.
 pub struct World {
     folder: TempDir,
-    has_lab: bool,
 }
 
 /// How to reach a practice host.
@@ -32,10 +31,7 @@ impl World {
     pub fn new() -> Self {
         // Not in /tmp, which is memory on many machines and too small for practice hosts.
         let folder = TempDir::with_prefix_in("allmende-test-", "/var/tmp").expect("a folder in /var/tmp");
-        let world = Self {
-            folder,
-            has_lab: false,
-        };
+        let world = Self { folder };
         world.run(&["init"]).expect(0);
         world
     }
@@ -47,8 +43,7 @@ impl World {
 
     /// A world with practice hosts, with further arguments for `lab up`.
     pub fn with_hosts_of(count: u32, release: &str, further: &[&str]) -> (Self, Vec<HostAccess>) {
-        let mut world = Self::new();
-        world.has_lab = true;
+        let world = Self::new();
         let count = count.to_string();
         let mut arguments = vec!["lab", "up", "--yes", "--hosts", &count, "--release", release];
         arguments.extend(further);
@@ -157,7 +152,8 @@ impl Default for World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if self.has_lab {
+        // Also what a test began that did not come to its end.
+        if self.folder.path().join("lab").exists() {
             let down = self.run(&["lab", "down"]);
             if down.code != Some(0) {
                 eprintln!("the lab could not be taken down: {}", down.said());

@@ -120,11 +120,11 @@ pub(super) fn unified_hierarchy() -> Option<PathBuf> {
 /// Removes the lab's control groups. The processes of a host that was just ended may take a moment to leave theirs.
 pub(super) async fn remove_groups(names: &Names) {
     for _ in 0..100 {
-        let Some(group) = group(names) else { return };
-        remove_tree(&group);
-        if !group.exists() {
+        let groups = groups(names);
+        if groups.is_empty() {
             return;
         }
+        groups.iter().for_each(|group| remove_tree(group));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -139,11 +139,15 @@ fn remove_tree(group: &Path) {
     let _ = fs::remove_dir(group);
 }
 
-/// The lab's control group, if it is still there.
-pub(super) fn group(names: &Names) -> Option<PathBuf> {
-    unified_hierarchy()
-        .map(|root| root.join(format!("allmende-lab-{}", names.id)))
+/// The lab's control groups that are still there. Where the machine has both versions, nspawn makes each group in the
+/// hierarchy of the first version's systemd as well.
+pub(super) fn groups(names: &Names) -> Vec<PathBuf> {
+    mounts::of_process("self")
+        .into_iter()
+        .filter(|mount| mount.kind.starts_with("cgroup"))
+        .map(|mount| mount.point.join(format!("allmende-lab-{}", names.id)))
         .filter(|group| group.exists())
+        .collect()
 }
 
 #[cfg(test)]

@@ -412,7 +412,11 @@ impl Lab {
         let kept = if purge { base::purge().await? } else { Vec::new() };
         self.remove_own_files().await?;
         let mut left = network::interfaces(names);
-        left.extend(keeper::group(names).map(|group| group.display().to_string()));
+        left.extend(
+            keeper::groups(names)
+                .iter()
+                .map(|group| group.display().to_string()),
+        );
         if network::table_exists(names).await {
             left.push(format!("nftables table {}", names.table()));
         }
