@@ -318,9 +318,13 @@ impl Journey {
             .map(|job| job["id"].to_string())
             .collect();
         assert!(jobs.len() >= 6, "{jobs:?}");
+        let told: String = jobs
+            .iter()
+            .map(|job| self.run(&["job", "show", job], 0).stdout)
+            .collect();
+        assert!(told.contains("+ web1: user kita-sonne_wiki"), "{told}");
         for job in &jobs {
             self.run(&["job", "show", job, "--json"], 0);
-            self.run(&["job", "show", job], 0);
         }
         let key = self.key("kita-sonne_wiki");
         for secret in key

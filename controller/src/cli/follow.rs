@@ -21,6 +21,8 @@ pub struct Follower {
     bars: Option<MultiProgress>,
     lines: Mutex<std::collections::BTreeMap<String, ProgressBar>>,
     last_tenth: Mutex<u64>,
+    /// Whether what happened is what was asked for, and not told beside it.
+    is_answer: bool,
 }
 
 impl Follower {
@@ -31,6 +33,16 @@ impl Follower {
             bars: std::io::stderr().is_terminal().then(MultiProgress::new),
             lines: Mutex::default(),
             last_tenth: Mutex::new(0),
+            is_answer: false,
+        }
+    }
+
+    /// A follower that tells on standard output what has happened long ago.
+    pub fn of_the_past(style: Style) -> Self {
+        Self {
+            bars: None,
+            is_answer: true,
+            ..Self::new(style)
         }
     }
 
@@ -51,6 +63,7 @@ impl Follower {
                 // A terminal that cannot be written to is about to end the program anyway.
                 let _ = bars.println(text);
             }
+            None if self.is_answer => println!("{text}"),
             None => eprintln!("{text}"),
         }
     }

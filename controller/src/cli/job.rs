@@ -72,7 +72,7 @@ pub async fn run(command: &JobCommand, controller: &Controller, style: Style) ->
             if let Some(outcome) = &job.outcome {
                 println!("  outcome   {}", outcome.message);
             }
-            let follower = Follower::new(style);
+            let follower = Follower::of_the_past(style);
             for event in &events {
                 follower.event(event);
             }
