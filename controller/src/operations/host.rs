@@ -84,7 +84,7 @@ impl AddHost {
 }
 
 /// A step of the bootstrap, for people.
-fn told(step: Step, host: &Name) -> JobEventKind {
+pub(super) fn told(step: Step, host: &Name) -> JobEventKind {
     let text = match step {
         Step::LogIn => format!("logging in to {host} with your own access"),
         Step::Look => format!("looking whether {host} can be taken into care"),
@@ -134,8 +134,9 @@ impl Operation for AddHost {
             .any(|host| host.name == self.name)
         {
             return Err(OperationError::Refused(format!(
-                "there is a host {} already; choose another name, or remove that one first",
-                self.name
+                "there is a host {name} already; choose another name, remove that one first, or put the agent and the key back on it \
+                 with: allmende host repair {name}",
+                name = self.name
             )));
         }
         let destination = self.destination();
