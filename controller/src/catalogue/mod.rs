@@ -42,6 +42,7 @@ pub struct ServiceTemplate {
 }
 
 /// All service templates.
+#[derive(Clone)]
 pub struct Catalogue {
     templates: BTreeMap<String, ServiceTemplate>,
     renderer: Renderer,
@@ -71,6 +72,11 @@ impl Catalogue {
             templates,
             renderer: Renderer::new(),
         })
+    }
+
+    /// Adds a template; it wins over one of the same name.
+    pub fn insert(&mut self, template: ServiceTemplate) {
+        self.templates.insert(template.manifest.name.clone(), template);
     }
 
     /// All templates, by name.
@@ -105,7 +111,13 @@ impl Catalogue {
         open: &mut Vec<String>,
         order: &mut Vec<&'a ServiceTemplate>,
     ) -> Result<(), CatalogueError> {
-        let template = self.get(name)?;
+        let template = self.get(name).map_err(|error| match (open.last(), error) {
+            (Some(asker), error) => CatalogueError::Template {
+                template: asker.clone(),
+                problem: Problem::new(error.to_string()).inside("requires"),
+            },
+            (None, error) => error,
+        })?;
         if open.iter().any(|open| open == name) {
             return Err(CatalogueError::Template {
                 template: name.to_owned(),

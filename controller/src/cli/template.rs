@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::style::Style;
 use super::{CliError, print_json, table};
-use crate::catalogue::{Catalogue, Scope, ServiceTemplate, lint};
+use crate::catalogue::{Catalogue, CatalogueError, Scope, ServiceTemplate, lint};
 
 /// Service templates: what kinds of services there are
 #[derive(Debug, Subcommand)]
@@ -80,18 +80,27 @@ pub fn run(command: &TemplateCommand, catalogue: &Catalogue, style: Style) -> Re
 }
 
 fn run_lint(arguments: &Lint, catalogue: &Catalogue) -> Result<bool, CliError> {
-    let loaded;
-    let templates: Vec<&ServiceTemplate> = if arguments.folders.is_empty() {
-        catalogue.all().collect()
-    } else {
-        loaded = arguments
-            .folders
-            .iter()
-            .map(|folder| ServiceTemplate::load(folder))
-            .collect::<Result<Vec<_>, _>>()?;
-        loaded.iter().collect()
-    };
     let mut findings = Vec::new();
+    let mut catalogue = catalogue.clone();
+    let mut names = Vec::new();
+    for folder in &arguments.folders {
+        match ServiceTemplate::load(folder) {
+            Ok(template) => {
+                names.push(template.manifest.name.clone());
+                catalogue.insert(template);
+            }
+            Err(error @ CatalogueError::Template { .. }) => {
+                let name = folder.file_name().unwrap_or_default().to_string_lossy();
+                findings.push((name.into_owned(), error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let templates: Vec<&ServiceTemplate> = catalogue
+        .all()
+        .filter(|template| arguments.folders.is_empty() || names.contains(&template.manifest.name))
+        .collect();
+    let catalogue = &catalogue;
     for template in &templates {
         for finding in lint(catalogue, template) {
             findings.push((template.manifest.name.clone(), finding.0));

@@ -32,7 +32,7 @@ const MISTAKES: [(&str, &str, &str, &[&str]); 6] = [
         "variables in a circle",
         r#"sentence = "{{ words }}!""#,
         "sentence = \"{{ again }}\"\nagain = \"{{ sentence }}\"",
-        &["template motto", "vars", "circle", "sentence → again → sentence"],
+        &["template motto", "vars", "a circle", "again → sentence"],
     ),
     (
         "an unknown field",
