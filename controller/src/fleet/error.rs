@@ -166,13 +166,7 @@ pub enum FleetError {
         reason: String,
     },
     /// Something else than an agent answered.
-<<<<<<< HEAD
-    #[error(
-        "no agent answered on {host}: {reason}. It should lie at {AGENT_PATH} there, and root's login shell should be able to start it"
-    )]
-=======
     #[error("no agent answered on {host}: {reason}. Put it back with: allmende host repair {name}", name = host.name)]
->>>>>>> robust
     NoAgent {
         /// The host.
         host: Destination,

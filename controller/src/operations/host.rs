@@ -137,24 +137,7 @@ impl Operation for AddHost {
 
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
         let controller = context.controller();
-<<<<<<< HEAD
         self.check(controller).await?;
-=======
-        if controller
-            .store
-            .hosts()
-            .list()
-            .await?
-            .iter()
-            .any(|host| host.name == self.name)
-        {
-            return Err(OperationError::Refused(format!(
-                "there is a host {name} already; choose another name, remove that one first, or put the agent and the key back on it \
-                 with: allmende host repair {name}",
-                name = self.name
-            )));
-        }
->>>>>>> robust
         let destination = self.destination();
         let Some(fingerprint) = &self.fingerprint else {
             return Err(OperationError::Refused(
