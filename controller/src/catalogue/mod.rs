@@ -42,7 +42,6 @@ pub struct ServiceTemplate {
 }
 
 /// All service templates.
-#[derive(Clone)]
 pub struct Catalogue {
     templates: BTreeMap<String, ServiceTemplate>,
     renderer: Renderer,

@@ -12,7 +12,6 @@ use super::error::Problem;
 pub type Variables = BTreeMap<String, Value>;
 
 /// Renders strings. Undefined variables, `none` and unknown filters are errors.
-#[derive(Clone)]
 pub struct Renderer {
     environment: Environment<'static>,
 }

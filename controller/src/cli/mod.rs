@@ -185,7 +185,7 @@ impl Cli {
             Command::Host(command) => host::run(command, &self.open().await?, style).await,
             Command::Template(command) => {
                 let catalogue = self.catalogue()?;
-                template::run(command, &catalogue, style).map(Answer::from)
+                template::run(command, catalogue, style).map(Answer::from)
             }
             Command::Service(command) => service::run(command, &self.open().await?, style).await,
             Command::Plan(command) => apply::plan(command, &self.open().await?, style).await,

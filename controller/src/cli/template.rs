@@ -46,7 +46,7 @@ pub struct Lint {
 }
 
 /// Runs it. The result is false when lint has findings.
-pub fn run(command: &TemplateCommand, catalogue: &Catalogue, style: Style) -> Result<bool, CliError> {
+pub fn run(command: &TemplateCommand, catalogue: Catalogue, style: Style) -> Result<bool, CliError> {
     match command {
         TemplateCommand::List(Json { json: true }) => {
             print_json(&catalogue.all().map(describe).collect::<Vec<_>>());
@@ -79,12 +79,16 @@ pub fn run(command: &TemplateCommand, catalogue: &Catalogue, style: Style) -> Re
     Ok(true)
 }
 
-fn run_lint(arguments: &Lint, catalogue: &Catalogue) -> Result<bool, CliError> {
+/// The folders are looked at beside the templates that they require, and in place of one of the same name.
+fn run_lint(arguments: &Lint, mut catalogue: Catalogue) -> Result<bool, CliError> {
     let mut findings = Vec::new();
-    let mut catalogue = catalogue.clone();
     let mut names = Vec::new();
     for folder in &arguments.folders {
-        match ServiceTemplate::load(folder) {
+        let folder = folder.canonicalize().map_err(|source| CliError::File {
+            path: folder.clone(),
+            source,
+        })?;
+        match ServiceTemplate::load(&folder) {
             Ok(template) => {
                 names.push(template.manifest.name.clone());
                 catalogue.insert(template);
@@ -100,9 +104,8 @@ fn run_lint(arguments: &Lint, catalogue: &Catalogue) -> Result<bool, CliError> {
         .all()
         .filter(|template| arguments.folders.is_empty() || names.contains(&template.manifest.name))
         .collect();
-    let catalogue = &catalogue;
     for template in &templates {
-        for finding in lint(catalogue, template) {
+        for finding in lint(&catalogue, template) {
             findings.push((template.manifest.name.clone(), finding.0));
         }
     }
