@@ -4,6 +4,8 @@ mod catalogue;
 mod cli;
 mod fleet;
 mod lab;
+#[cfg(test)]
+mod layers;
 mod model;
 mod operations;
 mod provision;

@@ -4,15 +4,21 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use allmende_tests::{Finished, HostAccess, World};
 use sha2::{Digest, Sha256};
 
 const DOMAIN: &str = "cloud.kita-sonne.test";
 
-/// What a missing internet connection, an archive without some of its large files, or Debian 12's PHP explains; see the
-/// template's README.
-const EXPLAINED: [&str; 3] = ["InternetConnectivity", "CodeIntegrity", "PhpOutdated"];
+/// What a missing internet connection, an archive without some of its large files, a fault of 34.0.1 itself
+/// (nextcloud/server#61224), or Debian 12's PHP explains; see the template's README.
+const EXPLAINED: [&str; 4] = [
+    "InternetConnectivity",
+    "CodeIntegrity",
+    "LogErrors",
+    "PhpOutdated",
+];
 
 fn archives() -> Option<PathBuf> {
     let folder = std::env::var_os("ALLMENDE_TEST_NEXTCLOUD").map(PathBuf::from);
@@ -147,6 +153,11 @@ fn journey(release: &str, explained: &[&str]) {
         assert_eq!(code, "404", "{denied}");
     }
 
+    // The first round of background jobs begins within a minute; without an internet connection some of them wait for theirs.
+    let patience = Instant::now() + Duration::from_secs(600);
+    while complaints(host).contains(&"CronInfo".to_owned()) && Instant::now() < patience {
+        std::thread::sleep(Duration::from_secs(3));
+    }
     let unexplained: Vec<String> = complaints(host)
         .into_iter()
         .filter(|check| !explained.contains(&check.as_str()))
@@ -209,7 +220,7 @@ fn nextcloud_comes_onto_debian_12_and_stays_as_it_is() {
 
 #[test]
 fn nextcloud_comes_onto_debian_13_and_stays_as_it_is() {
-    journey("13", &EXPLAINED[..2]);
+    journey("13", &EXPLAINED[..3]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::protocol::DesiredState;
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use dpkg::Packages;
 pub(crate) use firewall::LiveSets;
-pub(crate) use postgres::{Cluster, identifier, psql};
+pub(crate) use postgres::{Asked, identifier, psql};
 pub(crate) use units::UnitState;
 
 /// How long a program that cannot start needs to show it, mostly.
@@ -131,8 +131,8 @@ impl Host {
         self.units.state(name, self.intent)
     }
 
-    /// What PostgreSQL has; `None` in a plan when it is not there yet.
-    pub(crate) fn cluster(&mut self) -> Result<Option<&Cluster>, Error> {
+    /// What PostgreSQL has.
+    pub(crate) fn cluster(&mut self) -> Result<Asked<'_>, Error> {
         let Some(account) = self.accounts()?.user("postgres").cloned() else {
             return self.postgres.absent(self.intent);
         };

@@ -40,11 +40,23 @@ pub(crate) struct Cluster {
     pub(crate) databases: HashMap<String, Database>,
 }
 
+/// What is known of PostgreSQL.
+#[derive(Debug)]
+pub(crate) enum Asked<'a> {
+    /// It is not installed; only a plan gets this.
+    Absent,
+    /// It does not answer; only a plan gets this, because an earlier resource may start it.
+    Silent,
+    /// It answered.
+    Known(&'a Cluster),
+}
+
 /// The cluster, asked once.
 #[derive(Debug, Default)]
 pub(super) struct Postgres {
     databases: BTreeSet<String>,
-    known: Option<Cluster>,
+    /// Without a cluster in it when the server did not answer a plan.
+    known: Option<Option<Cluster>>,
 }
 
 impl Postgres {
@@ -61,9 +73,9 @@ impl Postgres {
     }
 
     /// What to say when PostgreSQL is not installed.
-    pub(super) fn absent(&self, intent: Intent) -> Result<Option<&Cluster>, Error> {
+    pub(super) fn absent(&self, intent: Intent) -> Result<Asked<'_>, Error> {
         match intent {
-            Intent::Plan => Ok(None),
+            Intent::Plan => Ok(Asked::Absent),
             Intent::Apply => Err(Error::obstacle(
                 "PostgreSQL is not installed on this host",
                 "add a package resource with postgresql before this one",
@@ -71,14 +83,18 @@ impl Postgres {
         }
     }
 
-    pub(super) fn cluster(&mut self, account: &Account, intent: Intent) -> Result<Option<&Cluster>, Error> {
+    pub(super) fn cluster(&mut self, account: &Account, intent: Intent) -> Result<Asked<'_>, Error> {
         if !is_there("psql") {
             return self.absent(intent);
         }
-        if self.known.is_none() {
-            self.known = Some(ask(account, &self.databases, intent)?);
-        }
-        Ok(self.known.as_ref())
+        let known = match self.known.take() {
+            Some(known) => known,
+            None => ask(account, &self.databases, intent)?,
+        };
+        Ok(match self.known.insert(known) {
+            Some(cluster) => Asked::Known(cluster),
+            None => Asked::Silent,
+        })
     }
 }
 
@@ -109,17 +125,16 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn ask(account: &Account, databases: &BTreeSet<String>, intent: Intent) -> Result<Cluster, Error> {
+fn ask(account: &Account, databases: &BTreeSet<String>, intent: Intent) -> Result<Option<Cluster>, Error> {
     let program = psql(account, &question(databases));
     let mut tries = 0;
     loop {
         tries += 1;
         match program.quietly() {
-            Ok(finished) => return answer(&finished.text()),
+            Ok(finished) => return answer(&finished.text()).map(Some),
             // Code 2: no connection. A server that was just installed or restarted needs a moment.
-            Err(error) if error.code() == Some(2) && intent == Intent::Apply && tries < TRIES => {
-                sleep(Duration::from_secs(1));
-            }
+            Err(error) if error.code() == Some(2) && intent == Intent::Plan => return Ok(None),
+            Err(error) if error.code() == Some(2) && tries < TRIES => sleep(Duration::from_secs(1)),
             Err(error) => return Err(advised(error)),
         }
     }

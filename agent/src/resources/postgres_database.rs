@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::host::{Host, identifier, psql};
+use crate::host::{Asked, Host, identifier, psql};
 use crate::names;
+use crate::resources::postgres_role::SILENT;
 use crate::resources::{Difference, Manage};
 
 /// A database in the host's PostgreSQL cluster, made from `template0`. Only its owner may connect to it.
@@ -79,10 +80,18 @@ impl Manage for PostgresDatabaseSpec {
     }
 
     fn compare(&self, host: &mut Host) -> Result<Option<Difference>, Error> {
-        let Some(database) = host
-            .cluster()?
-            .and_then(|cluster| cluster.databases.get(&self.name))
-        else {
+        let database = match host.cluster()? {
+            Asked::Absent => None,
+            Asked::Silent => {
+                return Ok(Some(Difference::change().becomes(
+                    "database",
+                    Some(SILENT),
+                    &self.name,
+                )));
+            }
+            Asked::Known(cluster) => cluster.databases.get(&self.name),
+        };
+        let Some(database) = database else {
             let difference = Difference::create().becomes("database", None, &self.name);
             return Ok(Some(difference.becomes("encoding", None, &self.encoding)));
         };

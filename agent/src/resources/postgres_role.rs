@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::host::{Host, identifier, psql};
+use crate::host::{Asked, Host, identifier, psql};
 use crate::names;
 use crate::resources::{Difference, Manage};
 
@@ -15,6 +15,9 @@ pub struct PostgresRoleSpec {
     pub name: String,
 }
 
+/// In place of a state that a plan cannot ask for.
+pub(super) const SILENT: &str = "unknown, because PostgreSQL does not answer";
+
 impl Manage for PostgresRoleSpec {
     fn check(&self) -> names::Verdict {
         names::postgres(&self.name)
@@ -25,7 +28,17 @@ impl Manage for PostgresRoleSpec {
     }
 
     fn compare(&self, host: &mut Host) -> Result<Option<Difference>, Error> {
-        let role = host.cluster()?.and_then(|cluster| cluster.roles.get(&self.name));
+        let role = match host.cluster()? {
+            Asked::Absent => None,
+            Asked::Silent => {
+                return Ok(Some(Difference::change().becomes(
+                    "role",
+                    Some(SILENT),
+                    &self.name,
+                )));
+            }
+            Asked::Known(cluster) => cluster.roles.get(&self.name),
+        };
         Ok(match role {
             None => Some(Difference::create().becomes("role", None, &self.name)),
             Some(role) if !role.login => Some(Difference::change().becomes("login", Some("no"), "yes")),

@@ -54,12 +54,15 @@ impl UnitSpec {
         }
     }
 
-    fn is_running(&self, unit: &UnitState) -> bool {
+    /// Whether it runs, or is stopped, as wanted.
+    fn runs(&self, unit: &UnitState, wanted: bool) -> bool {
         match unit.active.as_str() {
-            "active" | "reloading" | "refreshing" => true,
-            "activating" => !unit.restarting,
+            "active" | "reloading" | "refreshing" => wanted,
+            // Started again and again it neither runs nor is stopped.
+            "activating" => wanted && !unit.restarting,
             // A program that ends when its work is done has run if it ended well since the boot.
-            "inactive" => unit.oneshot && unit.ended_well,
+            "inactive" | "" => !wanted || (unit.oneshot && unit.ended_well),
+            "failed" => !wanted,
             _ => false,
         }
     }
@@ -177,7 +180,7 @@ impl Manage for UnitSpec {
             difference = difference.becomes("enabled", Some(file_shown(&unit)), enabled_shown(enabled));
         }
         if let Some(running) = self.running
-            && self.is_running(&unit) != running
+            && !self.runs(&unit, running)
         {
             difference = difference.becomes("running", Some(active_shown(&unit)), running_shown(running));
         }
@@ -204,7 +207,7 @@ impl UnitSpec {
             host.succeed(&systemctl(verb, &self.name))
                 .map_err(|source| with_journal(&self.name, source))?;
             let unit = host.settled_unit(&self.name)?;
-            if running && !unit.condition && !self.is_running(&unit) {
+            if running && !unit.condition && !self.runs(&unit, true) {
                 return Err(Error::obstacle(
                     format!(
                         "{} was not started: a condition in its file does not hold",
@@ -213,7 +216,7 @@ impl UnitSpec {
                     format!("`systemctl status {}` on the host names the condition", self.name),
                 ));
             }
-            if running && !self.is_running(&unit) {
+            if running && !self.runs(&unit, true) {
                 return Err(ended_at_once(&self.name));
             }
         }
@@ -270,23 +273,28 @@ mod tests {
 
     #[test]
     fn what_counts_as_running() {
-        let running = |active: &str| spec().is_running(&unit("", active));
+        let running = |active: &str| spec().runs(&unit("", active), true);
         assert!(running("active") && running("activating") && running("reloading"));
-        assert!(!spec().is_running(&UnitState {
-            restarting: true,
-            ..unit("", "activating")
-        }));
+        assert!([true, false].iter().all(|wanted| !spec().runs(
+            &UnitState {
+                restarting: true,
+                ..unit("", "activating")
+            },
+            *wanted
+        )));
         assert!(!running("failed") && !running("inactive") && !running("deactivating"));
         let done = UnitState {
             oneshot: true,
             ended_well: true,
             ..unit("", "inactive")
         };
-        assert!(spec().is_running(&done));
-        assert!(!spec().is_running(&UnitState {
+        assert!(spec().runs(&done, true) && spec().runs(&done, false));
+        assert!(spec().runs(&unit("", "failed"), false) && !spec().runs(&unit("", "active"), false));
+        let done_badly = UnitState {
             ended_well: false,
             ..done
-        }));
+        };
+        assert!(!spec().runs(&done_badly, true));
     }
 
     #[test]

@@ -156,7 +156,7 @@ pub async fn apply(arguments: &Apply, controller: &Controller, style: Style) -> 
 }
 
 /// Where to find what was set up, and how to get in.
-pub fn welcome(details: &serde_json::Value, style: Style) {
+fn welcome(details: &serde_json::Value, style: Style) {
     for part in details["parts"].as_array().into_iter().flatten() {
         let Some(url) = part["url"].as_str() else { continue };
         println!("  {}", style.bold(url));

@@ -115,15 +115,15 @@ pub async fn run(arguments: &Demo, data_dir: &Path, style: Style) -> Result<Answ
     println!("{}", totals(&[&plan.report]));
 
     heading("4. Apply");
-    let outcome = job(&apply, &controller, style).await?;
+    job(&apply, &controller, style).await?;
 
     heading("5. Apply again: nothing to change");
     job(&apply, &controller, style).await?;
 
     heading("There it is");
     println!("  host      {} ({})", practice.address, HOST);
-    super::apply::welcome(&outcome.details, style);
     if let Some(domain) = plan.parts.iter().find_map(|part| part.parameters.get("domain")) {
+        println!("  address   https://{domain}/");
         println!(
             "  from here curl --insecure --resolve {domain}:443:{} https://{domain}/",
             practice.address

@@ -1,5 +1,17 @@
 //! The command line: a person at a terminal. It turns words into operations and prints what comes back.
 
+// Instead of std's, which panic when nobody reads any more, as in `allmende job list | head`.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::cli::say(format_args!($($text)*)) };
+}
+macro_rules! println {
+    () => { $crate::cli::say(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::cli::say(format_args!("{}\n", format_args!($($text)*))) };
+}
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::cli::murmur(format_args!("{}\n", format_args!($($text)*))) };
+}
+
 mod access;
 mod apply;
 mod arguments;
@@ -18,7 +30,8 @@ mod status;
 mod style;
 mod template;
 
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -240,6 +253,21 @@ fn show_preview(preview: &Preview) {
     for sentence in &preview.sentences {
         println!("  {sentence}");
     }
+}
+
+/// Writes to standard output. When nobody reads it any more, the program ends as if by the signal that says so.
+fn say(text: fmt::Arguments<'_>) {
+    const BROKEN_PIPE: i32 = 128 + 13;
+    if let Err(error) = std::io::stdout().write_fmt(text)
+        && error.kind() == ErrorKind::BrokenPipe
+    {
+        std::process::exit(BROKEN_PIPE);
+    }
+}
+
+/// Writes to standard error. A job goes on when nobody reads that any more.
+fn murmur(text: fmt::Arguments<'_>) {
+    let _ = std::io::stderr().write_fmt(text);
 }
 
 /// Prints a value for programs.

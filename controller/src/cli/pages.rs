@@ -22,12 +22,9 @@ pub struct Man {
 
 /// Prints completions.
 pub fn completions(arguments: &Completions) -> Answer {
-    clap_complete::generate(
-        arguments.shell,
-        &mut Cli::command(),
-        "allmende",
-        &mut std::io::stdout(),
-    );
+    let mut text = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "allmende", &mut text);
+    print!("{}", String::from_utf8_lossy(&text));
     Answer::Yes
 }
 

@@ -220,6 +220,8 @@ fn show_change(text: &mut String, change: &Change, verbose: bool, style: Style) 
     let sentence = match (&change.from, &change.to) {
         (Some(from), Some(to)) => format!("{property}: {from} → {to}"),
         (None, Some(to)) => format!("{property}: {to}"),
+        // Why a command runs is nothing that goes away.
+        (Some(reason), None) if property == "guard" => format!("because {reason}"),
         (Some(from), None) => format!("{property}: {from} → gone"),
         (None, None) => property.clone(),
     };

@@ -95,19 +95,19 @@ pub async fn bootstrap(
         }
         Err(error) => {
             progress(Step::TakeBack);
-            let reason = match error {
-                FleetError::KeyRefused { .. } => "its SSH server refuses the key".to_owned(),
-                error => error.to_string(),
+            let advice = match &error {
+                FleetError::KeyRefused { .. } => shell.advice().await,
+                _ => "May programs under /usr/local run there (no noexec), and is root's login shell a usual one?".to_owned(),
             };
-            let advice = shell.advice().await;
+            let separator = if advice.ends_with('?') { "" } else { "." };
             let taken_back = match shell.undo(&placed).await {
                 Ok(()) => "What was put in place was taken back".to_owned(),
                 Err(error) => format!("What was put in place could not be taken back: {error}"),
             };
             Err(FleetError::NotProven {
                 host: host.clone(),
-                reason,
-                next: format!("{advice}. {taken_back}"),
+                reason: error.bare(),
+                next: format!("{advice}{separator} {taken_back}"),
             })
         }
     }

@@ -28,7 +28,9 @@ const KEEPALIVES: usize = 2;
 /// Sent bytes that nobody acknowledges end the connection after this time; keepalives do not run while a write is stuck.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// Cheap elliptic-curve exchanges first: on an unpatched choice a cold login costs a multiple of processor time.
+/// Elliptic curves, with ML-KEM where the host has it: what is sent to hosts holds passwords, and may be recorded today to be
+/// read by a quantum computer one day. Measured for a whole cold login: 2.0 ms of processor time with X25519 alone, 2.2 ms with
+/// ML-KEM; OpenSSH's sntrup761, which russh does not have, costs its client some 70 ms.
 const KEX: &[kex::Name] = &[
     kex::MLKEM768X25519_SHA256,
     kex::CURVE25519,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use allmende_agent::AGENT_PATH;
 use allmende_agent::protocol::{FrameError, PROTOCOL_VERSION, Refusal};
 
 use super::Destination;
@@ -259,6 +260,18 @@ pub enum FleetError {
         /// Why.
         reason: FrameError,
     },
+}
+
+impl FleetError {
+    /// What came back, without where it came from and what to do: for a message that says both itself.
+    pub(super) fn bare(self) -> String {
+        match self {
+            Self::KeyRefused { .. } => "its SSH server refuses the key".to_owned(),
+            Self::NoAgent { reason, .. } | Self::Protocol { reason, .. } => reason,
+            Self::AgentEnded { how, .. } => how,
+            error => error.to_string(),
+        }
+    }
 }
 
 /// Text from a host as one line for a message: no control characters, not too long.

@@ -81,11 +81,11 @@ impl Session {
                     )
                 }
             }
-            Err(error) => format!("The old agent could not be reached again, either ({error})"),
+            Err(error) => format!("The old agent could not be reached again, either: {error}"),
         };
         FleetError::Replacement {
             host: self.host().clone(),
-            reason: reason.to_string(),
+            reason: reason.bare(),
             outcome,
         }
     }

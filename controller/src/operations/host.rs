@@ -81,6 +81,16 @@ impl AddHost {
             port: self.port,
         }
     }
+
+    async fn check(&self, controller: &Controller) -> Result<(), OperationError> {
+        if controller.store.hosts().get(&self.name).await.is_ok() {
+            return Err(OperationError::Refused(format!(
+                "there is a host {} already; choose another name, or remove that one first",
+                self.name
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// A step of the bootstrap, for people.
@@ -116,7 +126,9 @@ impl Operation for AddHost {
         Ok(Scope::organisations(self.organisation.clone()))
     }
 
-    async fn preview(&self, _controller: &Controller) -> Result<Preview, OperationError> {
+    async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
+        self.scope(controller).await?;
+        self.check(controller).await?;
         Ok(Preview::of([
             format!("the agent would be put on {} ({})", self.name, self.address),
             "Allmende's key would be added for root, able to start the agent and nothing else".to_owned(),
@@ -125,20 +137,7 @@ impl Operation for AddHost {
 
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
         let controller = context.controller();
-        if controller
-            .store
-            .hosts()
-            .list()
-            .await?
-            .iter()
-            .any(|host| host.name == self.name)
-        {
-            return Err(OperationError::Refused(format!(
-                "there is a host {name} already; choose another name, remove that one first, or put the agent and the key back on it \
-                 with: allmende host repair {name}",
-                name = self.name
-            )));
-        }
+        self.check(controller).await?;
         let destination = self.destination();
         let Some(fingerprint) = &self.fingerprint else {
             return Err(OperationError::Refused(

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::organisation::check_optional;
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope, Setting};
-use crate::catalogue::Scope as TemplateScope;
+use crate::catalogue::{Parameter, Scope as TemplateScope};
 use crate::model::{Host, MonthlyCost, Name, Outcome};
 
 /// What can be cleared of a host.
@@ -91,16 +91,16 @@ impl EditHost {
             }
         }
         for Setting { name, value } in &self.set {
-            let parameter = controller
-                .catalogue
-                .all()
-                .filter(|template| template.manifest.scope == TemplateScope::Host)
-                .find_map(|template| template.manifest.params.get(name))
-                .ok_or_else(|| {
-                    OperationError::Refused(format!(
-                        "hosts have no setting {name:?}; see: allmende template show base"
-                    ))
-                })?;
+            let parameter = parameter(controller, name).ok_or_else(|| {
+                OperationError::Refused(format!(
+                    "hosts have no setting {name:?}; see: allmende template show base"
+                ))
+            })?;
+            if parameter.is_secret() {
+                return Err(OperationError::Refused(format!(
+                    "{name} is a secret and is generated; leave it out"
+                )));
+            }
             parameter
                 .check(value)
                 .map_err(|expected| OperationError::Refused(format!("{name}: {expected}, not {value:?}")))?;
@@ -154,12 +154,26 @@ impl EditHost {
     }
 }
 
+/// A parameter of the host-wide templates.
+fn parameter<'a>(controller: &'a Controller, name: &str) -> Option<&'a Parameter> {
+    controller
+        .catalogue
+        .all()
+        .filter(|template| template.manifest.scope == TemplateScope::Host)
+        .find_map(|template| template.manifest.params.get(name))
+}
+
 impl Operation for EditHost {
     const NAME: &'static str = "host.edit";
     const RISK: Risk = Risk::Safe;
 
     fn title(&self) -> String {
         format!("edit host {}", self.name)
+    }
+
+    async fn kept(&self, controller: &Controller) -> Self {
+        let set = Setting::kept(&self.set, |name| parameter(controller, name));
+        Self { set, ..self.clone() }
     }
 
     async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {

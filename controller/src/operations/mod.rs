@@ -91,7 +91,7 @@ impl Preview {
 /// Something that somebody can ask Allmende to do. The struct that implements it is the command line's arguments, the
 /// parameters of a job and what the audit log keeps: a field that holds a secret is never serialised.
 #[allow(async_fn_in_trait, reason = "operations run on the task that asked for them")]
-pub trait Operation: Serialize + DeserializeOwned {
+pub trait Operation: Clone + Serialize + DeserializeOwned {
     /// Its name: `host.add`.
     const NAME: &'static str;
     /// How much it can spoil.
@@ -99,6 +99,12 @@ pub trait Operation: Serialize + DeserializeOwned {
 
     /// In a few words what it is about: "add host web1".
     fn title(&self) -> String;
+
+    /// Itself as the job and the audit log keep it. An operation in which a person can put a secret where none belongs
+    /// leaves it out here, for what is written there stays.
+    async fn kept(&self, _controller: &Controller) -> Self {
+        self.clone()
+    }
 
     /// What it is about.
     ///

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
 use crate::model::{Contact, Name, Organisation, Outcome, Sector};
+use crate::store::StoreError;
 
 /// Adds an organisation
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -40,8 +41,20 @@ impl Operation for AddOrganisation {
         Ok(Scope::default())
     }
 
-    async fn preview(&self, _controller: &Controller) -> Result<Preview, OperationError> {
+    async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
         check_text("the title", &self.title)?;
+        check_optional("the place", self.place.as_ref())?;
+        if controller
+            .store
+            .organisations()
+            .get(&self.short_name)
+            .await
+            .is_ok()
+        {
+            let name = self.short_name.to_string();
+            let noun = "organisation";
+            return Err(StoreError::Exists { noun, name }.into());
+        }
         Ok(Preview::of([format!(
             "{} ({}) would be added",
             self.title, self.short_name

@@ -87,7 +87,7 @@ pub async fn execute<O: Operation>(
     observer: &dyn Observer,
 ) -> Result<Outcome, OperationError> {
     let title = operation.title();
-    let parameters = serde_json::to_value(operation).map_err(|error| {
+    let parameters = serde_json::to_value(operation.kept(controller).await).map_err(|error| {
         OperationError::Refused(format!("the parameters cannot be written down: {error}"))
     })?;
     let scope = match authorise(controller, actor, O::RISK) {

@@ -9,6 +9,7 @@ use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Sc
 use crate::catalogue::{Scope as TemplateScope, ServiceTemplate, WantedSpec};
 use crate::model::{Host, Name, Organisation, Outcome, Parameters, Secret, Service, ServiceRef};
 use crate::provision::ProvisionError;
+use crate::store::StoreError;
 use crate::vault::{SecretScope, generate_password};
 
 /// Adds a service to an organisation; nothing happens on the host before `apply`
@@ -103,12 +104,30 @@ impl Operation for AddService {
         format!("add service {}/{}", self.organisation, self.name)
     }
 
+    async fn kept(&self, controller: &Controller) -> Self {
+        let template = controller.catalogue.get(&self.template).ok();
+        let set = Setting::kept(&self.set, |name| template?.manifest.params.get(name));
+        Self { set, ..self.clone() }
+    }
+
     async fn scope(&self, _controller: &Controller) -> Result<Scope, OperationError> {
         Ok(Scope::organisation(&self.organisation))
     }
 
     async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
-        let (service, _, _) = self.service(controller).await?;
+        let (service, host, organisation) = self.service(controller).await?;
+        if controller
+            .store
+            .services()
+            .find(&service.reference())
+            .await
+            .is_ok()
+        {
+            let name = service.full_name();
+            let noun = "service";
+            return Err(StoreError::Exists { noun, name }.into());
+        }
+        controller.check_requirements(&service, &host, &organisation)?;
         Ok(Preview::of([format!(
             "{} would be added as a {} on {}; nothing happens there before `allmende apply`",
             service.full_name(),
@@ -136,9 +155,8 @@ impl Operation for AddService {
         }
         Ok(Outcome {
             message: format!(
-                "Added {}. See what would happen with: allmende plan {}",
-                service.full_name(),
-                service.name
+                "Added {name}. See what would happen with: allmende plan {name}",
+                name = service.full_name(),
             ),
             changed: true,
             ..Outcome::default()
@@ -212,6 +230,13 @@ impl Operation for EditService {
         format!("edit service {}", self.service)
     }
 
+    async fn kept(&self, controller: &Controller) -> Self {
+        let service = controller.store.services().find(&self.service).await.ok();
+        let template = service.and_then(|service| controller.catalogue.get(&service.template).ok());
+        let set = Setting::kept(&self.set, |name| template?.manifest.params.get(name));
+        Self { set, ..self.clone() }
+    }
+
     async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
         let service = controller.store.services().find(&self.service).await?;
         Ok(Scope::organisation(&service.organisation))
@@ -241,10 +266,9 @@ impl Operation for EditService {
             message: match changes.as_slice() {
                 [] => format!("{} stays as it is.", service.full_name()),
                 changes => format!(
-                    "Changed {}: {}. Bring it about with: allmende apply {}",
-                    service.full_name(),
+                    "Changed {name}: {}. Bring it about with: allmende apply {name}",
                     changes.join(", "),
-                    service.name
+                    name = service.full_name(),
                 ),
             },
             changed: !changes.is_empty(),

@@ -4,6 +4,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::Parameter;
+use crate::model::Secret;
+
 /// A value for a parameter or setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
@@ -11,6 +14,20 @@ pub struct Setting {
     pub name: String,
     /// The value.
     pub value: String,
+}
+
+impl Setting {
+    /// Settings as they may be written down. Values of a secret parameter, or of none at all, are left out: they are refused,
+    /// and what was refused may be a password.
+    pub(super) fn kept<'a>(set: &[Self], parameter: impl Fn(&str) -> Option<&'a Parameter>) -> Vec<Self> {
+        let mut kept = set.to_vec();
+        for setting in &mut kept {
+            if parameter(&setting.name).is_none_or(Parameter::is_secret) {
+                setting.value = Secret::MASK.to_owned();
+            }
+        }
+        kept
+    }
 }
 
 impl FromStr for Setting {

@@ -133,12 +133,22 @@ impl ArchiveCache {
             .text()
             .await
             .map_err(|error| unfetched(checksum_url, error))?;
-        // The format of sha256sum: hash, blanks, file name.
-        let hash = text.split_whitespace().next().unwrap_or_default().to_owned();
+        // The format of sha256sum, perhaps with further files: hash, blanks, file name.
+        let file = url.rsplit('/').next().unwrap_or_default();
+        let lines: Vec<(&str, &str)> = text
+            .lines()
+            .filter_map(|line| line.split_once(char::is_whitespace))
+            .collect();
+        let hash = lines
+            .iter()
+            .find(|(_, name)| name.trim_start().trim_start_matches('*') == file)
+            .or(lines.first().filter(|_| lines.len() == 1))
+            .map_or("", |(hash, _)| hash)
+            .to_owned();
         if hash.len() != 64 || !hash.chars().all(|c| c.is_ascii_hexdigit()) {
             return Err(ArchiveError::Unfetched {
                 url: checksum_url.to_owned(),
-                problem: "it holds no SHA-256".to_owned(),
+                problem: "it holds no SHA-256 of that file".to_owned(),
             });
         }
         self.remember(&note, hash.as_bytes()).await?;

@@ -193,7 +193,12 @@ pub(super) async fn get(connection: &mut SqliteConnection, id: JobId) -> Result<
         .bind(id)
         .fetch_optional(connection)
         .await?;
-    row.ok_or_else(|| StoreError::unknown("job", id, &[]))?.job(now())
+    row.ok_or_else(|| StoreError::Unknown {
+        noun: "job",
+        name: id.to_string(),
+        hint: "; see: allmende job list".to_owned(),
+    })?
+    .job(now())
 }
 
 /// Whether nobody promises to be alive any longer.

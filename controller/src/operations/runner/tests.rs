@@ -13,7 +13,7 @@ use crate::operations::{Preview, Scope};
 use crate::store::AuditVerdict;
 
 /// An operation that does what its test wants.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Probe {
     hosts: BTreeSet<Name>,
     #[serde(skip)]
