@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use allmende_agent::AGENT_PATH;
 use allmende_agent::protocol::{FrameError, PROTOCOL_VERSION, Refusal};
 
 use super::Destination;
