@@ -237,6 +237,7 @@ impl Listener {
     pub(super) fn process_ended(&self, how: &str) -> Ended {
         match &self.decoder {
             None => self.no_agent(how),
+            Some(_) if self.hello.is_some() => self.no_agent(&format!("{how}, in the middle of its hello")),
             Some(decoder) if decoder.is_inside_a_frame() => {
                 Ended::Process(format!("{how}, in the middle of a message"))
             }

@@ -180,7 +180,7 @@ fn an_agent_that_is_killed_loses_nothing_but_the_resource_in_hand() {
     assert_eq!(stage.newest_job("host.apply")["state"], "failed");
     stage.let_go(&round);
     // Whatever the killed agent had started may still run; the guard decides.
-    stage.wait_on_host("the command to end", "! pgrep -f /srv/disturbed/ran");
+    stage.wait_on_host("the command to end", "! pgrep -f /srv/disturbed/[r]an");
     stage
         .apply_ends_well()
         .saying("An earlier run")
