@@ -78,6 +78,16 @@ impl World {
         self.folder.path()
     }
 
+    /// Takes further folders of service templates into use, as a person would: in the settings.
+    pub fn use_templates(&self, folders: &[&Path]) {
+        let folders: Vec<String> = folders
+            .iter()
+            .map(|folder| format!("{:?}", folder.display().to_string()))
+            .collect();
+        let settings = format!("templates = [{}]\n", folders.join(", "));
+        std::fs::write(self.data_dir().join("allmende.toml"), settings).expect("writes the settings");
+    }
+
     /// The files of the data directory that hold this text, practice hosts left out.
     pub fn files_with(&self, text: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();

@@ -40,6 +40,8 @@ pub(crate) enum ProcessError {
     NotThere { program: String },
     #[error("`{shown}` could not be started: {source}")]
     Start { shown: String, source: io::Error },
+    #[error("`{shown}` cannot run in {}: there is no such directory", .cwd.display())]
+    NowhereToRun { shown: String, cwd: PathBuf },
     #[error("`{shown}` {how}{}", quoted(.tail))]
     Failed {
         shown: String,
@@ -229,9 +231,14 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        command.spawn().map_err(|source| ProcessError::Start {
-            shown: self.shown(),
-            source,
+        command.spawn().map_err(|source| {
+            let shown = self.shown();
+            if self.cwd.is_dir() {
+                ProcessError::Start { shown, source }
+            } else {
+                let cwd = self.cwd.clone();
+                ProcessError::NowhereToRun { shown, cwd }
+            }
         })
     }
 }

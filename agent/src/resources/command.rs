@@ -97,7 +97,11 @@ impl CommandSpec {
                 Some(code) => format!("`{shown}` ended with code {code}"),
                 None => format!("`{shown}` was killed"),
             })),
-            Err(ProcessError::NotThere { .. } | ProcessError::Start { .. }) if plan => Ok(Some(not_yet)),
+            Err(
+                ProcessError::NotThere { .. }
+                | ProcessError::Start { .. }
+                | ProcessError::NowhereToRun { .. },
+            ) if plan => Ok(Some(not_yet)),
             Err(error) => Err(error.into()),
         }
     }

@@ -150,10 +150,10 @@ impl Builder<'_> {
         let mut ids = BTreeSet::new();
         for (number, entry) in manifest.resources.iter().enumerate() {
             let place = |problem: Problem| {
-                let name = entry
-                    .id
-                    .clone()
-                    .unwrap_or_else(|| format!("number {}", number + 1));
+                let name = entry.id.clone().unwrap_or_else(|| {
+                    let unrendered = default_id(&entry.kind, &entry.fields);
+                    format!("number {} ({})", number + 1, unrendered.trim())
+                });
                 problem.inside(name).inside("resources")
             };
             for resource in self.entry(entry, variables).map_err(place)? {
@@ -310,20 +310,38 @@ impl Builder<'_> {
     }
 }
 
-fn specification(kind: &str, mut fields: toml::Table) -> Result<WantedSpec, Problem> {
-    let wrong = |error: toml::de::Error| Problem::new(error.message().to_owned());
+fn specification(kind: &str, fields: toml::Table) -> Result<WantedSpec, Problem> {
+    let spec = parsed(kind, fields.clone()).map_err(|error| {
+        // The parser does not say which field it stumbled over: the one without which it says something else.
+        let field = fields.keys().find(|key| {
+            let mut others = fields.clone();
+            others.remove(*key);
+            match parsed(kind, others) {
+                Ok(_) => true,
+                Err(other) => other.message() != error.message(),
+            }
+        });
+        let problem = Problem::new(error.message().to_owned());
+        match field {
+            Some(field) if error.message().starts_with("invalid") => problem.inside(field.clone()),
+            _ => problem,
+        }
+    })?;
+    match &spec {
+        WantedSpec::Certificate(certificate) if certificate.names.is_empty() => {
+            Err(Problem::new("a certificate names no domain").inside("names"))
+        }
+        _ => Ok(spec),
+    }
+}
+
+fn parsed(kind: &str, mut fields: toml::Table) -> Result<WantedSpec, toml::de::Error> {
     match kind {
-        "archive" => WantedArchive::deserialize(fields)
-            .map(WantedSpec::Archive)
-            .map_err(wrong),
-        "certificate" => WantedCertificate::deserialize(fields)
-            .map(WantedSpec::Certificate)
-            .map_err(wrong),
+        "archive" => WantedArchive::deserialize(fields).map(WantedSpec::Archive),
+        "certificate" => WantedCertificate::deserialize(fields).map(WantedSpec::Certificate),
         _ => {
             fields.insert("kind".to_owned(), kind.into());
-            ResourceSpec::deserialize(fields)
-                .map(WantedSpec::Ready)
-                .map_err(wrong)
+            ResourceSpec::deserialize(fields).map(WantedSpec::Ready)
         }
     }
 }
