@@ -24,6 +24,8 @@ pub(crate) trait Asker: Send + Sync {
     fn event(&self, event: Event);
     /// Nobody listens any more: the run ends after the resource in hand.
     fn is_gone(&self) -> bool;
+    /// The run holds the host; whoever else wants it is to be told when nobody listens any more.
+    fn has_host(&self, _lock: &Arc<Lock>) {}
 }
 
 /// Compares; changes nothing.
@@ -54,7 +56,8 @@ pub(crate) fn apply(
     crate::names::id(holder).map_err(invalid)?;
     let journal = Journal::new(layout, name, holder);
     let mut run = Run::new(layout, desired, asker, Intent::Apply, Some(journal))?;
-    let _lock = Lock::take(layout, name, holder)?;
+    let lock = Arc::new(Lock::take(layout, name, holder)?);
+    asker.has_host(&lock);
     run.needs_blobs(desired)?;
     run.all(desired);
     let written = match &mut run.journal {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +82,7 @@ fn path(layout: &Layout, run: &str) -> PathBuf {
     layout.journal().join(format!("{run}.json"))
 }
 
-/// Runs whose reports nobody took, oldest first. A run that is still under way is none of them.
+/// Runs whose reports nobody took, oldest first. A run that is still under way is one of them only if it lost its controller.
 pub(crate) fn waiting(layout: &Layout) -> Vec<String> {
     let mut runs: Vec<(Option<std::time::SystemTime>, String)> = fs::read_dir(layout.journal())
         .into_iter()
@@ -96,10 +98,34 @@ pub(crate) fn waiting(layout: &Layout) -> Vec<String> {
         return Vec::new();
     }
     if let Some(held) = Lock::held(layout) {
-        runs.retain(|(_, run)| *run != held.run);
+        runs.retain(|(_, run)| *run != held.run || held.left);
     }
     runs.sort();
     runs.into_iter().map(|(_, run)| run).collect()
+}
+
+/// Waits until a run that lost its controller has finished what it has in hand. Says once that it waits, and gives up when
+/// `is_gone`.
+pub(crate) fn wait_for_end(layout: &Layout, run: &str, say: impl Fn(String), is_gone: impl Fn() -> bool) {
+    let mut said = false;
+    while let Some(held) = Lock::held(layout).filter(|held| held.left && held.run == run) {
+        if is_gone() {
+            return;
+        }
+        if !said {
+            let in_hand = fs::read(path(layout, run))
+                .ok()
+                .and_then(|text| serde_json::from_slice::<Entry>(&text).ok())
+                .and_then(|entry| entry.in_hand);
+            say(format!(
+                "{} has lost its controller and is still finishing {}; waiting for it",
+                held.holder,
+                in_hand.as_deref().unwrap_or("what it has in hand"),
+            ));
+            said = true;
+        }
+        sleep(Duration::from_millis(50));
+    }
 }
 
 /// The report of a run that nobody took.
@@ -167,6 +193,7 @@ pub(crate) fn drop_report(layout: &Layout, run: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::{Cell, RefCell};
 
     fn host() -> (tempfile::TempDir, Layout) {
         let root = tempfile::tempdir().expect("temporary directory");
@@ -223,7 +250,18 @@ mod tests {
             read(&layout, "run-1").expect_err("is busy").kind,
             RefusalKind::Busy
         );
+        lock.leave();
+        assert_eq!(waiting(&layout), ["run-1"]);
+        let said = RefCell::new(Vec::new());
+        let asked = Cell::new(0);
+        let gone = || asked.replace(asked.get() + 1) > 3;
+        wait_for_end(&layout, "run-1", |line| said.borrow_mut().push(line), gone);
+        assert_eq!(
+            said.take(),
+            ["anna has lost its controller and is still finishing file /etc/x; waiting for it"]
+        );
         drop(lock);
+        wait_for_end(&layout, "run-1", |line| panic!("{line}"), || false);
         assert_eq!(waiting(&layout), ["run-1"]);
     }
 

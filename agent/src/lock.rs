@@ -1,7 +1,8 @@
 //! One run at a time changes a host.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -21,12 +22,16 @@ pub(crate) struct Held {
     pub(crate) holder: String,
     pub(crate) run: String,
     pub(crate) since: u64,
+    /// Nobody listens to it any more: it ends after the resource in hand.
+    #[serde(default)]
+    pub(crate) left: bool,
 }
 
 /// Held as long as it lives; the kernel lets go of it when the agent ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: Locked,
+    held: Held,
 }
 
 /// A file that is locked, and unlocked when it is dropped: not only closed, because a child that was just started may
@@ -61,16 +66,29 @@ impl Lock {
         if !lock_soon(&file).attempt("locking", &path).map_err(failed)? {
             return Err(busy(&read(&mut file)));
         }
-        let mut file = Locked(file);
+        let file = Locked(file);
         let held = Held {
             holder: holder.to_owned(),
             run: run.to_owned(),
             since: clock::now(),
+            left: false,
         };
-        write(&mut file.0, &held)
+        file.0
+            .set_len(0)
+            .and_then(|()| write(&file.0, &held))
             .attempt("writing", &path)
             .map_err(failed)?;
-        Ok(Lock { file })
+        Ok(Lock { file, held })
+    }
+
+    /// Tells whoever comes that nobody listens to this run any more.
+    pub(crate) fn leave(&self) {
+        let held = Held {
+            left: true,
+            ..self.held.clone()
+        };
+        // Who reads it otherwise believes that somebody listens, and tries again later.
+        let _ = write(&self.file.0, &held);
     }
 
     /// Who changes the host right now, if anybody does.
@@ -115,15 +133,20 @@ fn read(file: &mut File) -> Held {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-fn write(file: &mut File, held: &Held) -> std::io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(&serde_json::to_vec(held)?)
+/// In one go and over what was there, so that nobody reads half of it; the blank is there because `true` is shorter.
+fn write(file: &File, held: &Held) -> std::io::Result<()> {
+    let mut text = serde_json::to_vec(held)?;
+    text.push(b' ');
+    file.write_all_at(&text, 0)
 }
 
 fn busy(held: &Held) -> Refusal {
     let message = match held.holder.as_str() {
         "" => "another run has just begun to change this host; try again when it is done".to_owned(),
+        holder if held.left => format!(
+            "{holder} has lost its controller and is finishing what it has in hand (run {}); try again in a moment",
+            held.run
+        ),
         holder => format!(
             "{holder} has been changing this host since {} (run {}); try again when it is done",
             clock::shown(held.since),
@@ -156,6 +179,10 @@ mod tests {
             "{refusal}"
         );
         assert_eq!(Lock::held(&layout).map(|held| held.run), Some("run-1".to_owned()));
+        lock.leave();
+        assert!(Lock::held(&layout).is_some_and(|held| held.left && held.run == "run-1"));
+        let refusal = Lock::take(&layout, "run-2", "ben").expect_err("is taken");
+        assert!(refusal.message.contains("has lost its controller"), "{refusal}");
         drop(lock);
         assert_eq!(Lock::held(&layout), None);
         Lock::take(&layout, "run-2", "ben").expect("is free again");

@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -25,6 +26,12 @@ use crate::uninstall;
 /// Requests that may be under way at once.
 const AT_ONCE: usize = 16;
 
+/// How often the agent says that it is there.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// A controller that was silent for so long is gone: sshd alone would not notice a cable that was pulled.
+const SILENCE: Duration = Duration::from_secs(8);
+
 /// One session with a controller.
 pub struct Session {
     layout: Layout,
@@ -38,6 +45,10 @@ pub struct Session {
     ending: Mutex<()>,
     /// Held from the reading of a report until it is dropped, so that nobody gets it twice.
     handing: Mutex<()>,
+    /// When something came from the controller, once it has said that it will say so.
+    heard: Mutex<Option<Instant>>,
+    /// The lock of the run that changes the host.
+    host: Mutex<Weak<Lock>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -59,6 +70,8 @@ impl Session {
             working: Mutex::new(Vec::new()),
             ending: Mutex::new(()),
             handing: Mutex::new(()),
+            heard: Mutex::new(None),
+            host: Mutex::new(Weak::new()),
         };
         session.outbox.send(&FromAgent::Hello(hello(&session.layout)));
         Ok(Arc::new(session))
@@ -74,7 +87,11 @@ impl Session {
             upload: None,
         };
         let ended = loop {
-            match read_frame(&mut input) {
+            let frame = read_frame(&mut input);
+            if let Some(heard) = &mut *lock(&self.heard) {
+                *heard = Instant::now();
+            }
+            match frame {
                 Ok(None) | Err(FrameError::Io(_) | FrameError::Truncated) => break Ok(()),
                 Ok(Some(Frame::Message(body))) => {
                     if let Err(problem) = reader.message(&body) {
@@ -92,7 +109,7 @@ impl Session {
 
     /// Ends the session: what is under way finishes the resource in hand. Comes back when all is done.
     pub fn end(&self) {
-        self.gone.store(true, Ordering::SeqCst);
+        self.leave();
         let _ending = lock(&self.ending);
         let working: Vec<JoinHandle<()>> = lock(&self.working).drain(..).collect();
         for thread in working {
@@ -186,6 +203,8 @@ impl Session {
                 self.hand_over(id, &run, answer);
             }
             Request::TakeReport { run } => {
+                let say = |line| asker.event(Event::Waiting(line));
+                journal::wait_for_end(&self.layout, &run, say, || asker.is_gone());
                 let _handing = lock(&self.handing);
                 let answer = journal::read(&self.layout, &run).map(Answer::Report);
                 self.hand_over(id, &run, answer);
@@ -233,6 +252,38 @@ impl Session {
         self.gone.load(Ordering::SeqCst) || self.outbox.has_failed()
     }
 
+    /// Nobody listens any more; whoever comes to this host may know.
+    fn leave(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+        if let Some(host) = lock(&self.host).upgrade() {
+            host.leave();
+        }
+    }
+
+    /// The controller has said that it is there and will go on saying so.
+    fn beat(self: &Arc<Session>) {
+        if lock(&self.heard).replace(Instant::now()).is_some() {
+            return;
+        }
+        let session = Arc::clone(self);
+        // Without the thread, sshd or a failing write end the session sooner or later.
+        let _ = thread::Builder::new()
+            .name("beat".to_owned())
+            .spawn(move || session.watch());
+    }
+
+    /// Says that the agent is there, and notices when the controller is not.
+    fn watch(&self) {
+        while !self.is_gone() {
+            self.outbox.send_if_room(&FromAgent::Alive {});
+            thread::sleep(BEAT);
+            if lock(&self.heard).is_some_and(|heard| heard.elapsed() > SILENCE) {
+                break;
+            }
+        }
+        self.leave();
+    }
+
     fn replace(&self, sha256: &str) -> Result<(), Error> {
         let mut current = lock(&self.replacement);
         // A second one in the same session: the first comes back before, so that the previous one stays the old one.
@@ -267,6 +318,13 @@ impl Asker for Listener {
     fn is_gone(&self) -> bool {
         self.session.is_gone()
     }
+
+    fn has_host(&self, lock_of_host: &Arc<Lock>) {
+        *lock(&self.session.host) = Arc::downgrade(lock_of_host);
+        if self.is_gone() {
+            lock_of_host.leave();
+        }
+    }
 }
 
 /// What comes in, frame by frame.
@@ -277,6 +335,11 @@ struct Reader {
 
 impl Reader {
     fn message(&mut self, body: &[u8]) -> Result<(), String> {
+        let message = serde_json::from_slice::<ToAgent>(body);
+        if matches!(message, Ok(ToAgent::Alive {})) {
+            self.session.beat();
+            return Ok(());
+        }
         if let Some((id, upload)) = self.upload.take() {
             let message = format!(
                 "{} bytes of the blob did not come, another message came instead; ask how much is there and go on",
@@ -285,13 +348,11 @@ impl Reader {
             self.session
                 .answer(id, Err(refusal(RefusalKind::Failed, message)));
         }
-        let message = match serde_json::from_slice::<ToAgent>(body) {
-            Ok(message) => message,
-            Err(error) => return self.not_understood(body, &error),
-        };
         match message {
-            ToAgent::Hello { protocol, .. } => self.hello(protocol),
-            ToAgent::Request { id, request } => self.request(id, request),
+            Ok(ToAgent::Hello { protocol, .. }) => self.hello(protocol),
+            Ok(ToAgent::Request { id, request }) => self.request(id, request),
+            Ok(ToAgent::Alive {}) => {}
+            Err(error) => return self.not_understood(body, &error),
         }
         Ok(())
     }

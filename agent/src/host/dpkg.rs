@@ -19,6 +19,8 @@ pub(crate) struct Packages {
     provided: HashMap<String, String>,
     /// Whether an earlier run of dpkg did not come to its end.
     pub(crate) interrupted: bool,
+    /// Packages whose unpacking was interrupted. apt takes them for installed and leaves them as they are.
+    pub(crate) half_unpacked: Vec<String>,
 }
 
 impl Packages {
@@ -75,6 +77,9 @@ impl Packages {
             "triggers-pending",
         ];
         self.interrupted |= flag != "ok" || unfinished.contains(&state);
+        if flag == "reinstreq" || state == "half-installed" {
+            self.half_unpacked.push(stanza.name.clone());
+        }
         if state == "installed" {
             for provided in stanza
                 .provides
@@ -143,7 +148,9 @@ mod tests {
     #[test]
     fn an_interrupted_dpkg_is_noticed() {
         assert!(parse("Package: a\nStatus: install ok half-configured\n\n").interrupted);
-        assert!(parse("Package: a\nStatus: install reinstreq half-installed\n\n").interrupted);
+        let packages = parse("Package: a\nStatus: install reinstreq half-installed\n\n");
+        assert!(packages.interrupted);
+        assert_eq!(packages.half_unpacked, ["a"]);
         let packages = parse("Package: a\nStatus: install ok unpacked\n");
         assert_eq!(
             (packages.state("a"), packages.interrupted),

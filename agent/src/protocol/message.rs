@@ -24,6 +24,9 @@ pub enum ToAgent {
         /// What is asked.
         request: Request,
     },
+    /// The controller is still there: said every few seconds once both hellos are known to be of the same version. An agent
+    /// that heard it once takes silence for the end of the connection.
+    Alive {},
 }
 
 /// What the agent sends.
@@ -46,6 +49,8 @@ pub enum FromAgent {
         /// The answer, or why there is none.
         answer: Result<Answer, Refusal>,
     },
+    /// The agent is still there: said every few seconds from the controller's first [`ToAgent::Alive`] on.
+    Alive {},
 }
 
 /// How an agent introduces itself. Keeps its shape across protocol versions: fields are only added, with a default.
@@ -60,7 +65,8 @@ pub struct Hello {
     /// What the host is.
     #[serde(default)]
     pub facts: Facts,
-    /// Runs whose reports wait in the journal because nobody was there to take them.
+    /// Runs whose reports wait in the journal because nobody was there to take them, and a run that lost its controller and is
+    /// still finishing what it has in hand.
     #[serde(default)]
     pub waiting_reports: Vec<String>,
 }
@@ -127,7 +133,8 @@ pub enum Request {
         /// Where the frames begin; what [`Answer::Blobs`] said.
         offset: u64,
     },
-    /// The report of a run that nobody took; it is dropped from the journal with this answer. Answer: [`Answer::Report`].
+    /// The report of a run that nobody took; it is dropped from the journal with this answer. The end of a run that lost its
+    /// controller is waited for. Answer: [`Answer::Report`].
     TakeReport {
         /// From [`Hello::waiting_reports`].
         run: String,
@@ -363,4 +370,6 @@ pub enum Event {
     Changed(ResourceReport),
     /// A handler ran.
     Handled(HandlerReport),
+    /// Nothing goes on before something else has ended; what that is, for people.
+    Waiting(String),
 }

@@ -26,8 +26,27 @@ fn quiet(program: Program) -> Program {
         .timeout(PATIENCE)
 }
 
+/// Unpacks packages again.
+fn reinstall(names: &[String]) -> Program {
+    apt_get_install()
+        .arg("--reinstall")
+        .arg("--no-install-recommends")
+        .arg("--")
+        .args(names.iter().cloned())
+}
+
 fn install(names: &[String], recommends: bool) -> Program {
-    let program = Program::new([
+    let program = apt_get_install();
+    let program = if recommends {
+        program
+    } else {
+        program.arg("--no-install-recommends")
+    };
+    program.arg("--").args(names.iter().cloned())
+}
+
+fn apt_get_install() -> Program {
+    quiet(Program::new([
         "apt-get",
         "install",
         "-q",
@@ -40,13 +59,7 @@ fn install(names: &[String], recommends: bool) -> Program {
         "Dpkg::Options::=--force-confdef",
         "-o",
         "Dpkg::Options::=--force-confold",
-    ]);
-    let program = if recommends {
-        program
-    } else {
-        program.arg("--no-install-recommends")
-    };
-    quiet(program.arg("--").args(names.iter().cloned()))
+    ]))
 }
 
 fn update() -> Program {
@@ -114,6 +127,14 @@ fn repair(host: &mut Host) -> Result<(), ProcessError> {
     let [configure, fix] = repairs();
     // What is still broken then, apt mends or names.
     let _ = host.run(&configure)?;
+    host.anything_changed();
+    let half_unpacked = host
+        .packages()
+        .map(|packages| packages.half_unpacked.clone())
+        .unwrap_or_default();
+    if !half_unpacked.is_empty() {
+        let _ = host.run(&reinstall(&half_unpacked))?;
+    }
     host.succeed(&fix).map(|_| ())
 }
 

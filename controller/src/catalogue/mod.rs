@@ -73,6 +73,11 @@ impl Catalogue {
         })
     }
 
+    /// Adds a template; it wins over one of the same name.
+    pub fn insert(&mut self, template: ServiceTemplate) {
+        self.templates.insert(template.manifest.name.clone(), template);
+    }
+
     /// All templates, by name.
     pub fn all(&self) -> impl Iterator<Item = &ServiceTemplate> {
         self.templates.values()
@@ -87,11 +92,6 @@ impl Catalogue {
             name: name.to_owned(),
             known: self.templates.keys().cloned().collect::<Vec<_>>().join(", "),
         })
-    }
-
-    /// Takes in a template, in place of one of the same name.
-    pub fn add(&mut self, template: ServiceTemplate) {
-        self.templates.insert(template.manifest.name.clone(), template);
     }
 
     /// A template and before it all that it requires, each once.
@@ -110,7 +110,13 @@ impl Catalogue {
         open: &mut Vec<String>,
         order: &mut Vec<&'a ServiceTemplate>,
     ) -> Result<(), CatalogueError> {
-        let template = self.get(name)?;
+        let template = self.get(name).map_err(|error| match (open.last(), error) {
+            (Some(asker), error) => CatalogueError::Template {
+                template: asker.clone(),
+                problem: Problem::new(error.to_string()).inside("requires"),
+            },
+            (None, error) => error,
+        })?;
         if open.iter().any(|open| open == name) {
             return Err(CatalogueError::Template {
                 template: name.to_owned(),

@@ -131,6 +131,7 @@ impl Follower {
                 resource.kind.replace('_', " "),
                 resource.subject
             )),
+            Event::Waiting(what) => self.say(&format!("{} {host}: {what}", self.style.dim("·"))),
             Event::Handled(handler) => {
                 self.say(&format!("{} {host}: {}", self.style.yellow("↻"), handler.what));
             }

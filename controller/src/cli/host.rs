@@ -11,7 +11,9 @@ use super::template::Json;
 use super::{Answer, CliError, perform, print_json, show_preview, table};
 use crate::fleet;
 use crate::model::Host;
-use crate::operations::{AddHost, Controller, EditHost, Operation, OperationError, ReadFacts, RemoveHost};
+use crate::operations::{
+    AddHost, Controller, EditHost, Operation, OperationError, ReadFacts, RemoveHost, RepairHost,
+};
 
 /// What can be asked about hosts.
 #[derive(Debug, Subcommand)]
@@ -28,6 +30,10 @@ pub enum HostCommand {
     Facts(Show),
     /// Changes what is known about a host, or its settings
     Edit(Changing<EditHost>),
+    /// Puts the agent and Allmende's key back on a host, with your own access: also after it was installed anew
+    #[command(after_help = "Example, after web1 was installed anew:
+  allmende host repair web1 --identity ~/.ssh/id_ed25519 --fingerprint SHA256:…")]
+    Repair(Changing<RepairHost>),
     /// Gives a host back: takes the agent and Allmende's key off it
     Remove(Changing<RemoveHost>),
 }
@@ -44,6 +50,12 @@ pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -
                 operation.identity = operation.identity.map(expand_home);
                 operation.asker = asker();
             }
+            perform(&operation, controller, confirm, style).await
+        }
+        HostCommand::Repair(Changing { operation, confirm }) => {
+            let mut operation = operation.clone();
+            operation.identity = operation.identity.map(expand_home);
+            operation.asker = asker();
             perform(&operation, controller, confirm, style).await
         }
         HostCommand::Edit(Changing { operation, confirm }) => {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::style::Style;
 use super::{CliError, print_json, table};
-use crate::catalogue::{Catalogue, Scope, ServiceTemplate, lint};
+use crate::catalogue::{Catalogue, CatalogueError, Scope, ServiceTemplate, lint};
 
 /// Service templates: what kinds of services there are
 #[derive(Debug, Subcommand)]
@@ -79,23 +79,31 @@ pub fn run(command: &TemplateCommand, catalogue: Catalogue, style: Style) -> Res
     Ok(true)
 }
 
+/// The folders are looked at beside the templates that they require, and in place of one of the same name.
 fn run_lint(arguments: &Lint, mut catalogue: Catalogue) -> Result<bool, CliError> {
-    // Beside those that it requires, and in place of one of the same name.
+    let mut findings = Vec::new();
     let mut names = Vec::new();
     for folder in &arguments.folders {
         let folder = folder.canonicalize().map_err(|source| CliError::File {
             path: folder.clone(),
             source,
         })?;
-        let template = ServiceTemplate::load(&folder)?;
-        names.push(template.manifest.name.clone());
-        catalogue.add(template);
+        match ServiceTemplate::load(&folder) {
+            Ok(template) => {
+                names.push(template.manifest.name.clone());
+                catalogue.insert(template);
+            }
+            Err(error @ CatalogueError::Template { .. }) => {
+                let name = folder.file_name().unwrap_or_default().to_string_lossy();
+                findings.push((name.into_owned(), error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     let templates: Vec<&ServiceTemplate> = catalogue
         .all()
-        .filter(|template| names.is_empty() || names.contains(&template.manifest.name))
+        .filter(|template| arguments.folders.is_empty() || names.contains(&template.manifest.name))
         .collect();
-    let mut findings = Vec::new();
     for template in &templates {
         for finding in lint(&catalogue, template) {
             findings.push((template.manifest.name.clone(), finding.0));

@@ -5,8 +5,8 @@
 //! at all, also when the request that it belongs to is dropped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use allmende_agent::protocol::{Answer, Event, Frame, Hello, PROTOCOL_VERSION, Request, ToAgent};
 use russh::client::Msg;
@@ -26,6 +26,13 @@ const OUTBOX: usize = 4;
 const STDERR_TAIL: usize = 4096;
 /// How long an agent may take to end after its input was closed.
 const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How often the agent hears that the controller is there, and says so itself.
+const BEAT: Duration = Duration::from_secs(2);
+/// An agent that says nothing for so long hangs, although its host answers.
+const SILENCE: Duration = Duration::from_secs(20);
+/// The same for agents of other versions, which do not say that they are there.
+const SILENCE_OF_STRANGERS: Duration = Duration::from_secs(120);
 
 /// An agent that has introduced itself.
 pub(super) struct AgentChannel {
@@ -52,8 +59,9 @@ impl AgentChannel {
         let (end, ended) = watch::channel(false);
         let desk = Arc::new(Desk::default());
         let listener = Listener::new(Arc::clone(&desk), hello);
-        tokio::spawn(listen(read, listener, connection.end(), end));
-        tokio::spawn(write_frames(write, frames, ended.clone()));
+        let beats = Arc::new(AtomicBool::new(false));
+        tokio::spawn(listen(read, listener, connection.end(), end, Arc::clone(&beats)));
+        tokio::spawn(write_frames(write, frames, ended.clone(), Arc::clone(&beats)));
 
         let mut channel = Self {
             host: connection.host().clone(),
@@ -78,9 +86,24 @@ impl AgentChannel {
                 },
             )
             .await?;
-        match connection.in_time("the agent's hello", introduced).await? {
+        let introduced = connection.in_time("the agent's hello", introduced).await;
+        let introduced = introduced.map_err(|error| match error {
+            // The host did answer, or there would be no channel.
+            FleetError::TimedOut { host, seconds, .. } => FleetError::NoAgent {
+                host,
+                reason: format!("nothing came back within {seconds} seconds"),
+            },
+            error => error,
+        })?;
+        match introduced {
             Ok(hello) => channel.hello = *hello,
             Err(_) => return Err(channel.ended_while("introducing itself")),
+        }
+        if channel.hello.protocol == PROTOCOL_VERSION {
+            channel
+                .send("saying that it is there", &ToAgent::Alive {})
+                .await?;
+            beats.store(true, Ordering::Relaxed);
         }
         Ok(channel)
     }
@@ -153,6 +176,7 @@ impl AgentChannel {
             Some(Ended::NoAgent(reason)) => FleetError::NoAgent { host, reason },
             Some(Ended::Broken(reason)) => FleetError::Protocol { host, reason },
             Some(Ended::Lost(reason)) => FleetError::Lost { host, doing, reason },
+            Some(Ended::Silent(seconds)) => FleetError::AgentSilent { host, doing, seconds },
             None => FleetError::Lost {
                 host,
                 doing,
@@ -193,11 +217,34 @@ impl Pending<'_> {
 }
 
 /// Drains the channel until it ends, then says why to all who wait.
-async fn listen(mut read: ChannelReadHalf, mut listener: Listener, end: End, ended: watch::Sender<bool>) {
+async fn listen(
+    mut read: ChannelReadHalf,
+    mut listener: Listener,
+    end: End,
+    ended: watch::Sender<bool>,
+    beats: Arc<AtomicBool>,
+) {
     let mut stderr = Vec::new();
     let mut exit = None;
     let mut broken = None;
-    while let Some(message) = read.wait().await {
+    let mut heard = Instant::now();
+    loop {
+        let message = match timeout(BEAT, read.wait()).await {
+            Ok(Some(message)) => message,
+            Ok(None) => break,
+            Err(_) => {
+                let limit = match beats.load(Ordering::Relaxed) {
+                    true => SILENCE,
+                    false => SILENCE_OF_STRANGERS,
+                };
+                if heard.elapsed() >= limit && listener.is_waited_for() {
+                    broken = Some(Ended::Silent(heard.elapsed().as_secs()));
+                    break;
+                }
+                continue;
+            }
+        };
+        heard = Instant::now();
         match message {
             ChannelMsg::Data { data } => {
                 if let Err(reason) = listener.take(&data) {
@@ -251,9 +298,19 @@ async fn write_frames(
     write: ChannelWriteHalf<Msg>,
     mut frames: mpsc::Receiver<Vec<u8>>,
     mut ended: watch::Receiver<bool>,
+    beats: Arc<AtomicBool>,
 ) {
+    let alive = serde_json::to_vec(&ToAgent::Alive {})
+        .ok()
+        .and_then(|body| encode(&Frame::Message(body)).ok());
     let writing = async {
-        while let Some(frame) = frames.recv().await {
+        loop {
+            let frame = match (timeout(BEAT, frames.recv()).await, &alive) {
+                (Ok(Some(frame)), _) => frame,
+                (Ok(None), _) => break,
+                (Err(_), Some(alive)) if beats.load(Ordering::Relaxed) => alive.clone(),
+                (Err(_), _) => continue,
+            };
             if write.data_bytes(frame).await.is_err() {
                 return;
             }

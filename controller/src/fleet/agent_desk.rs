@@ -33,6 +33,8 @@ pub(super) enum Ended {
     Broken(String),
     /// The connection is gone.
     Lost(String),
+    /// The connection is there, but the agent says nothing any more.
+    Silent(u64),
 }
 
 /// Where everything that comes is handed out.
@@ -74,6 +76,11 @@ impl Desk {
         })
     }
 
+    /// Whether anybody waits for something.
+    pub(super) fn is_waited_at(&self) -> bool {
+        !self.open().waiting.is_empty()
+    }
+
     /// Why nothing more comes, if so.
     pub(super) fn ended(&self) -> Option<Ended> {
         self.open().ended.clone()
@@ -98,6 +105,8 @@ impl Desk {
                 // Whoever started it may have given up.
                 let _ = waiting.send(Box::new(introduction));
             }
+            // That it came is all it says.
+            FromAgent::Alive {} => {}
             FromAgent::Event { id, event } => {
                 if let Some(waiter) = self.open().waiting.get_mut(&id) {
                     waiter.pass(body.len(), event)?;
@@ -185,6 +194,11 @@ pub(super) struct Listener {
 }
 
 impl Listener {
+    /// Whether anybody waits for what comes.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.desk.is_waited_at()
+    }
+
     /// A listener that passes the hello to whoever started the agent, and all else to the desk.
     pub(super) fn new(desk: Arc<Desk>, hello: oneshot::Sender<Box<Hello>>) -> Self {
         Self {
@@ -223,6 +237,7 @@ impl Listener {
     pub(super) fn process_ended(&self, how: &str) -> Ended {
         match &self.decoder {
             None => self.no_agent(how),
+            Some(_) if self.hello.is_some() => self.no_agent(&format!("{how}, in the middle of its hello")),
             Some(decoder) if decoder.is_inside_a_frame() => {
                 Ended::Process(format!("{how}, in the middle of a message"))
             }

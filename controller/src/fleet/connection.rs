@@ -233,7 +233,7 @@ impl client::Handler for Guard {
             client::DisconnectReason::Error(failure) => {
                 match &failure {
                     Failure::Ssh(error) => self.end.set(explain(error)),
-                    Failure::Io(error) => self.end.set(error.to_string()),
+                    Failure::Io(error) => self.end.set(broken_off(error)),
                     _ => {}
                 }
                 Err(failure)
@@ -305,8 +305,19 @@ fn explain(error: &russh::Error) -> String {
             "its SSH server is too old or configured too narrowly: of {kind:?} it offers only {}",
             one_line(&theirs.join(", "))
         ),
-        russh::Error::IO(error) => error.to_string(),
+        russh::Error::IO(error) => broken_off(error),
         error => one_line(&error.to_string()),
+    }
+}
+
+/// The end of a connection that was there, in words.
+fn broken_off(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            "the host closed it".to_owned()
+        }
+        io::ErrorKind::TimedOut => "the host did not answer any more".to_owned(),
+        _ => error.to_string(),
     }
 }
 

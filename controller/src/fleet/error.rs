@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use allmende_agent::AGENT_PATH;
 use allmende_agent::protocol::{FrameError, PROTOCOL_VERSION, Refusal};
 
 use super::Destination;
@@ -60,8 +59,9 @@ pub enum FleetError {
     /// The host shows another key than the pinned one.
     #[error(
         "{host} shows another key than before, so nothing was sent to it: expected {pinned}, got {shown}. Somebody may be \
-         between you and the host. Check with the host's owner; if the host was installed anew, `allmende host remove --forget` \
-         and `allmende host add` it again"
+         between you and the host. Check with the host's owner; if the host was installed anew: allmende host repair {name} \
+         --fingerprint with what its console shows",
+        name = host.name
     )]
     HostKeyChanged {
         /// The host.
@@ -165,9 +165,7 @@ pub enum FleetError {
         reason: String,
     },
     /// Something else than an agent answered.
-    #[error(
-        "no agent answered on {host}: {reason}. It should lie at {AGENT_PATH} there, and root's login shell should be able to start it"
-    )]
+    #[error("no agent answered on {host}: {reason}. Put it back with: allmende host repair {name}", name = host.name)]
     NoAgent {
         /// The host.
         host: Destination,
@@ -184,8 +182,24 @@ pub enum FleetError {
         /// Exit status or signal, and what it wrote to its standard error.
         how: String,
     },
+    /// The agent's process is there, but nothing comes from it.
+    #[error(
+        "the agent on {host} has said nothing for {seconds} seconds {doing}, although the host answers. Is the host overloaded, or a \
+         disk of it broken?"
+    )]
+    AgentSilent {
+        /// The host.
+        host: Destination,
+        /// What was under way: "while …".
+        doing: String,
+        /// For how long.
+        seconds: u64,
+    },
     /// The agent sent something that is not the protocol.
-    #[error("the agent on {host} broke the protocol: {reason}")]
+    #[error(
+        "the agent on {host} broke the protocol: {reason}. Put the right one back with: allmende host repair {name}",
+        name = host.name
+    )]
     Protocol {
         /// The host.
         host: Destination,

@@ -75,8 +75,10 @@ impl Session {
                 if is_back {
                     "The old agent is in place again and answers; nothing else was changed".to_owned()
                 } else {
-                    "Another agent than the old one is in place now; the next session replaces it again"
-                        .to_owned()
+                    format!(
+                        "Another agent than the old one is in place now; put the right one back with: allmende host repair {}",
+                        self.host().name
+                    )
                 }
             }
             Err(error) => format!("The old agent could not be reached again, either: {error}"),

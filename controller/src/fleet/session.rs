@@ -101,15 +101,18 @@ impl Session {
     }
 
     /// Collects the reports of runs that ended without a controller listening, oldest first, each with the run's name.
-    /// They are dropped on the host.
+    /// They are dropped on the host. The end of a run that lost its controller is waited for, which an event tells.
     ///
     /// # Errors
     /// As for [`Session::request`].
-    pub async fn take_reports(&self) -> Result<Vec<(String, Report)>, FleetError> {
+    pub async fn take_reports(
+        &self,
+        mut on_event: impl FnMut(Event),
+    ) -> Result<Vec<(String, Report)>, FleetError> {
         let mut reports = Vec::new();
         for run in &self.hello().waiting_reports {
             let report = self
-                .report(Request::TakeReport { run: run.clone() }, |_| ())
+                .report(Request::TakeReport { run: run.clone() }, &mut on_event)
                 .await?;
             reports.push((run.clone(), report));
         }

@@ -192,7 +192,7 @@ async fn reports_that_wait_are_collected() {
         agent.until_input_ends().await;
     })
     .await;
-    let reports = connect(&host).await.take_reports().await.expect("answers");
+    let reports = connect(&host).await.take_reports(|_| ()).await.expect("answers");
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0].0, "run-1");
     assert_eq!(reports[0].1.stopped.as_deref(), Some("broke off"));

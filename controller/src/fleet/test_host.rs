@@ -233,6 +233,7 @@ impl TestAgent {
             };
             match serde_json::from_slice(&body).expect("is a message") {
                 ToAgent::Hello { protocol, .. } => assert_eq!(protocol, PROTOCOL_VERSION),
+                ToAgent::Alive {} => {}
                 ToAgent::Request { id, request } => return Some((id, request)),
             }
         }

@@ -179,7 +179,13 @@ async fn collect_reports(
     host: &Name,
     context: &JobContext<'_>,
 ) -> Result<(), OperationError> {
-    for (run, report) in session.take_reports().await? {
+    let on_event = |event| {
+        context.notify(JobEventKind::Agent {
+            host: host.to_string(),
+            event,
+        });
+    };
+    for (run, report) in session.take_reports(on_event).await? {
         let changed = report
             .resources
             .iter()

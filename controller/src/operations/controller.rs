@@ -151,6 +151,7 @@ impl Controller {
         organisation: &Organisation,
     ) -> Result<Wanted, OperationError> {
         let template = self.catalogue.get(&service.template)?;
+        self.catalogue.with_requirements(&service.template)?;
         // Nothing of this rendering is kept or sent, so any text of the right length does for secrets.
         let secrets: BTreeMap<String, Secret> = template
             .manifest

@@ -32,7 +32,9 @@ pub enum OperationError {
         since: String,
     },
     /// A person ended it.
-    #[error("it was cancelled; what had been changed by then stays changed")]
+    #[error(
+        "it was cancelled: a host finishes what it has in hand, and what was changed stays changed. To go on, repeat the command"
+    )]
     Cancelled,
     /// The store.
     #[error(transparent)]

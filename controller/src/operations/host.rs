@@ -94,7 +94,7 @@ impl AddHost {
 }
 
 /// A step of the bootstrap, for people.
-fn told(step: Step, host: &Name) -> JobEventKind {
+pub(super) fn told(step: Step, host: &Name) -> JobEventKind {
     let text = match step {
         Step::LogIn => format!("logging in to {host} with your own access"),
         Step::Look => format!("looking whether {host} can be taken into care"),

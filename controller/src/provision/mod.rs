@@ -69,6 +69,16 @@ pub enum ProvisionError {
         /// What it is.
         source: Box<ProvisionError>,
     },
+    /// The way to the host, or its agent, was lost in the middle.
+    #[error(
+        "{source}. Nothing is half-written: once {host} can be reached, apply again, and the work goes on from there"
+    )]
+    CutOff {
+        /// The host.
+        host: Name,
+        /// What happened.
+        source: FleetError,
+    },
     /// The host stopped before the end.
     #[error("{host} stopped: {reason}")]
     Stopped {
@@ -146,7 +156,15 @@ pub async fn apply(
         send_archives(session, host, &assembly, cache, notify).await?;
         report = session.report(request(), on_event).await;
     }
-    let report = report?;
+    let report = report.map_err(|error| match error {
+        FleetError::Lost { .. } | FleetError::AgentEnded { .. } | FleetError::AgentSilent { .. } => {
+            ProvisionError::CutOff {
+                host: host.clone(),
+                source: error,
+            }
+        }
+        error => error.into(),
+    })?;
     if let Some(reason) = report.stopped {
         return Err(ProvisionError::Stopped {
             host: host.clone(),

@@ -67,7 +67,6 @@ fn a_host_that_loses_power_or_reboots_goes_on_with_the_next_apply() {
 
     let (apply, round) = stage.apply_until_the_command_runs();
     let reboot = stage.start(&["lab", "reboot", &host]);
-    stage.let_go(&round);
     one_error(
         &apply.finish_within(Duration::from_secs(60)),
         &["web", "apply again"],

@@ -64,12 +64,18 @@ fn a_host_with_another_key_is_told_nothing() {
         &["plan", "disturbed"][..],
         &["apply", "disturbed", "--yes"],
         &["host", "facts", HOST],
-        &["host", "remove", HOST, "--yes"],
+        &["host", "repair", HOST],
     ] {
         let refused = stage.run(arguments);
         one_error(
             &refused,
-            &[HOST, &before, &after, "nothing was sent", "allmende host"],
+            &[
+                HOST,
+                &before,
+                &after,
+                "nothing was sent",
+                "allmende host repair web --fingerprint",
+            ],
         );
     }
     // Nobody tried to log in but the test itself, and no agent was started.
@@ -81,4 +87,15 @@ fn a_host_with_another_key_is_told_nothing() {
     let closed = log.lines().filter(|line| line.contains("[preauth]")).count();
     assert!(attempts <= 2, "{log}");
     assert!(closed >= 3, "{log}");
+
+    // The host was indeed installed anew, and its services come back.
+    let identity = stage.host.identity.display().to_string();
+    let repair = ["host", "repair", HOST, "--identity", &identity, "--fingerprint"];
+    let with = |fingerprint| [&repair[..], &[fingerprint]].concat();
+    let wrong = stage.run(&with(&before));
+    one_error(&wrong, &[HOST, &before, &after, "nothing was sent"]);
+    stage.run(&with(&after)).expect(0);
+    stage.let_go(&round);
+    stage.apply_ends_well();
+    stage.round_is_done_once(&round);
 }

@@ -2,6 +2,7 @@
 //! run in the background.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -124,8 +125,9 @@ impl Stage {
     }
 
     /// Runs the program to its end.
+    #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Finished {
-        Finished::of(&mut self.command_of("anna", arguments))
+        self.start(arguments).finish_within(Duration::from_secs(180))
     }
 
     /// Runs the program in the background.
@@ -210,10 +212,7 @@ impl Stage {
     #[track_caller]
     pub fn wait_for_host(&self) {
         wait_until("the host to answer", Duration::from_secs(60), || {
-            self.host
-                .run("systemctl is-system-running --wait >/dev/null; true")
-                .code
-                == Some(0)
+            self.host.run("true").code == Some(0)
         });
     }
 
@@ -273,7 +272,11 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(file("stdout"))
             .stderr(file("stderr"));
-        let line = format!("{command:?}");
+        let line = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(OsStr::to_string_lossy)
+            .collect::<Vec<_>>()
+            .join(" ");
         let child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
         Self { child, line, outputs }
     }
