@@ -275,7 +275,7 @@ impl<'a> Run<'a> {
     fn still_asked(&self) -> Result<(), Stopped> {
         if self.asker.is_gone() {
             return Err(Stopped(format!(
-                "the connection to the controller ended after {} of {} resources; the rest is as it was, apply again",
+                "the connection to the controller ended after {} of {} resources; the rest is as it was",
                 self.position, self.total,
             )));
         }

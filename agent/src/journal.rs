@@ -180,7 +180,7 @@ fn ended(layout: &Layout, entry: Entry) -> Report {
             .in_hand
             .map_or_else(String::new, |what| format!(" while changing {what}"));
         let begun = clock::shown(entry.begun);
-        report.stopped = Some(format!("killed{what}: {why}; the run began {begun}, apply again"));
+        report.stopped = Some(format!("killed{what}: {why}; the run began {begun}"));
     }
     report
 }

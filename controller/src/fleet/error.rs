@@ -59,8 +59,8 @@ pub enum FleetError {
     /// The host shows another key than the pinned one.
     #[error(
         "{host} shows another key than before, so nothing was sent to it: expected {pinned}, got {shown}. Somebody may be \
-         between you and the host. Check with the host's owner; if the host was installed anew: allmende host repair {name} \
-         --fingerprint with what its console shows",
+         between you and the host. Check with the host's owner; if it was installed anew, compare with what its console shows and use: \
+         allmende host repair {name} --fingerprint SHA256:…",
         name = host.name
     )]
     HostKeyChanged {

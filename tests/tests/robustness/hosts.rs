@@ -21,6 +21,7 @@ fn a_connection_that_is_cut_is_noticed_soon_by_both_ends() {
     one_error(&unreachable, &["web", "Is it switched on"]);
 
     stage.run(&["lab", "plug", &host]).expect(0);
+    stage.wait_for_host();
     // The agent still has the command in hand; it must have noticed, too, that nobody listens.
     let next = stage.start(&["apply", "disturbed", "--yes"]);
     next.wait_until_it_says("still finishing");
