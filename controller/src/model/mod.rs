@@ -14,6 +14,6 @@ pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use name::{InvalidName, Name, ServiceRef, instance_name};
 pub use organisation::{Contact, Organisation, Sector};
-pub use person::Actor;
+pub use person::{Actor, Role};
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};
