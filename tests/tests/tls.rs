@@ -108,8 +108,8 @@ impl Site {
             .run(&format!(
                 "set -e; apt-get -qq update; apt-get -qq -y install pebble >/dev/null; mkdir /etc/pebble-test; \
                  cd /etc/pebble-test; echo '{config}' >config.json; \
-                 openssl req -quiet -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 \
-                   -subj /CN=localhost -addext subjectAltName=DNS:localhost; \
+                 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 \
+                   -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null; \
                  cp cert.pem /usr/local/share/ca-certificates/pebble-test.crt; update-ca-certificates >/dev/null; \
                  systemd-run --quiet --unit=pebble-test -E PEBBLE_VA_NOSLEEP=1 -E PEBBLE_WFE_NONCEREJECT=0 \
                    pebble -config /etc/pebble-test/config.json; \
@@ -161,10 +161,10 @@ impl Site {
         self.host
             .run(&format!(
                 "set -e; mkdir /etc/ssl/site; cd /etc/ssl/site; \
-                 openssl req -quiet -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 \
-                   -subj /CN={DOMAIN} -addext subjectAltName=DNS:{DOMAIN}; \
-                 openssl req -quiet -x509 -newkey rsa:2048 -nodes -keyout other.pem -out other-cert.pem -days 2 \
-                   -subj /CN=other.test -addext subjectAltName=DNS:other.test"
+                 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 \
+                   -subj /CN={DOMAIN} -addext subjectAltName=DNS:{DOMAIN} 2>/dev/null; \
+                 openssl req -x509 -newkey rsa:2048 -nodes -keyout other.pem -out other-cert.pem -days 2 \
+                   -subj /CN=other.test -addext subjectAltName=DNS:other.test 2>/dev/null"
             ))
             .expect(0);
         for (certificate, key, complaint) in [

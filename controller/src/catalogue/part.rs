@@ -51,6 +51,8 @@ impl ServiceTemplate {
         own.requirements.extend(other.requirements.iter().cloned());
         own.resources.splice(0..0, other.resources.iter().cloned());
         own.handlers.extend(other.handlers.iter().cloned());
+        own.checks.extend(other.checks.iter().cloned());
+        own.privacy.extend(other.privacy.iter().cloned());
         let mut files: BTreeMap<_, _> = part.files.clone();
         files.append(&mut self.files);
         self.files = files;
@@ -71,6 +73,10 @@ fn misplaced(part: &Manifest) -> Option<&'static str> {
         ("login", part.login.is_some()),
         ("releases", !part.releases.is_empty()),
         ("upgrade", part.upgrade.is_some()),
+        ("backup", part.backup.is_some()),
+        ("restore", part.restore.is_some()),
+        ("verify", part.verify.is_some()),
+        ("actions", !part.actions.is_empty()),
     ]
     .into_iter()
     .find_map(|(field, given)| given.then_some(field))

@@ -17,6 +17,7 @@ mod apply;
 mod arguments;
 mod audit;
 mod authority;
+mod care_view;
 mod demo;
 mod follow;
 mod host;
