@@ -10,6 +10,7 @@ use std::time::Duration;
 use allmende_tests::{Client, Finished, HostAccess, World};
 
 const DOMAIN: &str = "www.kita-sonne.test";
+const NEW_DOMAIN: &str = "neu.kita-sonne.test";
 const DIRECTORY: &str = "https://localhost:14000/dir";
 
 #[test]
@@ -61,6 +62,7 @@ impl Site {
         self.files_take_over();
         self.it_goes_home_again();
         visitor.was_always_served();
+        self.a_domain_moves();
     }
 
     fn the_exported_root_is_the_one_that_signs(&self) {
@@ -121,7 +123,9 @@ impl Site {
     fn acme_takes_over(&self) -> PathBuf {
         // Pebble looks into /etc/hosts every five seconds.
         self.host
-            .run(&format!("echo '127.0.0.1 {DOMAIN}' >>/etc/hosts; sleep 6"))
+            .run(&format!(
+                "echo '127.0.0.1 {DOMAIN} {NEW_DOMAIN}' >>/etc/hosts; sleep 6"
+            ))
             .expect(0);
         self.set(&["acme_email=technik@kita-sonne.test"]);
         self.world.run(&["apply", "site", "--yes"]).expect(0);
@@ -154,6 +158,17 @@ impl Site {
         assert_ne!(self.serial(), before);
         self.trusted_by(root);
         self.world.run(&["plan", "site"]).expect(0);
+    }
+
+    fn a_domain_moves(&self) {
+        self.set(&[&format!("domain={NEW_DOMAIN}")]);
+        self.world.run(&["apply", "site", "--yes"]).expect(0);
+        self.world.run(&["plan", "site"]).expect(0);
+        let matches = format!(
+            "sleep 1; openssl s_client -connect 127.0.0.1:443 -servername {NEW_DOMAIN} </dev/null 2>/dev/null | \
+             openssl x509 -noout -checkhost {NEW_DOMAIN}"
+        );
+        self.host.run(&matches).expect(0).saying("does match");
     }
 
     fn files_that_do_not_fit_change_nothing(&self) {
