@@ -17,6 +17,7 @@ mod action;
 mod apply;
 mod arguments;
 mod audit;
+mod authority;
 mod care_view;
 mod demo;
 mod follow;
@@ -109,6 +110,9 @@ enum Command {
     /// The audit log: who asked for what
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The certificate authority for services with tls = internal
+    #[command(subcommand)]
+    Authority(authority::AuthorityCommand),
     /// Practice hosts: throwaway Debian machines on this computer
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -206,6 +210,7 @@ impl Cli {
             Command::Import(command) => inventory::import(command, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
+            Command::Authority(command) => authority::run(command, &self.open().await?, style).await,
             Command::Lab(command) => lab::run(command, &self.data_dir(), style).await,
             Command::Demo(command) => demo::run(command, &self.data_dir(), style).await,
             Command::Completions(command) => Ok(pages::completions(command)),
