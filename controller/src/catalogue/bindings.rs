@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use allmende_agent::protocol::Facts;
+use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::value::Serde;
 
 use super::error::{CatalogueError, Problem};
 use super::parameter::Parameter;
 use super::render::{Renderer, Variables, from_toml};
+use super::sections::Action;
 use super::template::{Manifest, Release};
 use crate::model::{Organisation, Parameters, Secret};
 
@@ -58,13 +60,15 @@ pub fn bind(
 ) -> Result<Bindings, CatalogueError> {
     let mut binder = Binder {
         renderer,
-        manifest,
+        params: &manifest.params,
+        vars: &manifest.vars,
+        releases: &manifest.releases,
         given,
         secrets,
         variables: surrounding_variables(manifest, surroundings),
         release: None,
         open: Vec::new(),
-        wrong: unknown_parameters(manifest, given),
+        wrong: unknown_parameters(&manifest.name, &manifest.params, given),
     };
     let release = (!manifest.releases.is_empty()).then_some("release");
     let names = manifest
@@ -76,18 +80,7 @@ pub fn bind(
         template: manifest.name.clone(),
         problem,
     };
-    for name in names.chain(release) {
-        // Once a value is known to be wrong, what is made from it would only add noise.
-        if let Err(problem) = binder.resolve(name)
-            && binder.wrong.is_empty()
-        {
-            return Err(broken(problem));
-        }
-    }
-    binder.wrong.dedup();
-    if !binder.wrong.is_empty() {
-        return Err(CatalogueError::Parameters(binder.wrong));
-    }
+    binder.resolve_all(names.chain(release), broken)?;
     let parameters = manifest
         .params
         .iter()
@@ -106,12 +99,51 @@ pub fn bind(
     })
 }
 
+/// The variables of a bound template, and with them an action's parameters.
+///
+/// # Errors
+/// [`CatalogueError::Parameters`] with everything that is wrong with the given values, else what `broken` makes of a fault of
+/// the template.
+pub fn bind_action(
+    renderer: &Renderer,
+    name: &str,
+    action: &Action,
+    given: &Parameters,
+    secrets: &BTreeMap<String, Secret>,
+    template: &Bindings,
+    broken: impl Fn(Problem) -> CatalogueError,
+) -> Result<Variables, CatalogueError> {
+    let no_vars = IndexMap::new();
+    let mut binder = Binder {
+        renderer,
+        params: &action.params,
+        vars: &no_vars,
+        releases: &[],
+        given,
+        secrets,
+        variables: template.variables.clone(),
+        release: None,
+        open: Vec::new(),
+        wrong: unknown_parameters(name, &action.params, given),
+    };
+    if let Some(taken) = action
+        .params
+        .keys()
+        .find(|name| template.variables.contains_key(*name))
+    {
+        let problem = format!("{taken:?} is the name of another variable already");
+        return Err(broken(Problem::new(problem).inside("params")));
+    }
+    binder.resolve_all(action.params.keys().map(String::as_str), broken)?;
+    Ok(binder.variables)
+}
+
 /// Checks each given value on its own: what can be said before a host is known.
 ///
 /// # Errors
 /// [`CatalogueError::Parameters`] with everything that is wrong.
 pub fn check_given(manifest: &Manifest, given: &Parameters) -> Result<(), CatalogueError> {
-    let mut wrong = unknown_parameters(manifest, given);
+    let mut wrong = unknown_parameters(&manifest.name, &manifest.params, given);
     for (name, parameter) in &manifest.params {
         match given.get(name) {
             Some(text) => {
@@ -130,18 +162,18 @@ pub fn check_given(manifest: &Manifest, given: &Parameters) -> Result<(), Catalo
     }
 }
 
-fn unknown_parameters(manifest: &Manifest, given: &Parameters) -> Vec<String> {
+/// `owner` is what has the parameters, for people.
+fn unknown_parameters(owner: &str, params: &IndexMap<String, Parameter>, given: &Parameters) -> Vec<String> {
+    let known: Vec<&str> = params.keys().map(String::as_str).collect();
+    let known = if known.is_empty() {
+        "it has none".to_owned()
+    } else {
+        format!("it has {}", known.join(", "))
+    };
     given
         .keys()
-        .filter(|name| !manifest.params.contains_key(*name))
-        .map(|name| {
-            let known: Vec<&str> = manifest.params.keys().map(String::as_str).collect();
-            format!(
-                "{} has no parameter {name:?}; it has {}",
-                manifest.name,
-                known.join(", ")
-            )
-        })
+        .filter(|name| !params.contains_key(*name))
+        .map(|name| format!("{owner} has no parameter {name:?}; {known}"))
         .collect()
 }
 
@@ -214,7 +246,9 @@ fn surrounding_variables(manifest: &Manifest, surroundings: &Surroundings<'_>) -
 
 struct Binder<'a> {
     renderer: &'a Renderer,
-    manifest: &'a Manifest,
+    params: &'a IndexMap<String, Parameter>,
+    vars: &'a IndexMap<String, toml::Value>,
+    releases: &'a [Release],
     given: &'a Parameters,
     secrets: &'a BTreeMap<String, Secret>,
     variables: Variables,
@@ -225,6 +259,28 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
+    /// Resolves these variables. What is wrong with the given values goes before a fault of the template.
+    fn resolve_all<'n>(
+        &mut self,
+        names: impl Iterator<Item = &'n str>,
+        broken: impl Fn(Problem) -> CatalogueError,
+    ) -> Result<(), CatalogueError> {
+        for name in names {
+            // Once a value is known to be wrong, what is made from it would only add noise.
+            if let Err(problem) = self.resolve(name)
+                && self.wrong.is_empty()
+            {
+                return Err(broken(problem));
+            }
+        }
+        self.wrong.dedup();
+        if self.wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(CatalogueError::Parameters(std::mem::take(&mut self.wrong)))
+        }
+    }
+
     fn resolve(&mut self, name: &str) -> Result<(), Problem> {
         if self.variables.contains_key(name) {
             return Ok(());
@@ -241,15 +297,15 @@ impl Binder<'_> {
     }
 
     fn value(&mut self, name: &str) -> Result<Value, Problem> {
-        if let Some(parameter) = self.manifest.params.get(name) {
+        if let Some(parameter) = self.params.get(name) {
             return self
                 .parameter(name, parameter)
                 .map_err(|problem| problem.inside(name).inside("params"));
         }
-        if name == "release" && !self.manifest.releases.is_empty() {
+        if name == "release" && !self.releases.is_empty() {
             return self.find_release();
         }
-        match self.manifest.vars.get(name) {
+        match self.vars.get(name) {
             Some(raw) => self
                 .rendered(raw)
                 .map_err(|problem| problem.inside(name).inside("vars")),
@@ -302,14 +358,13 @@ impl Binder<'_> {
                 .strip_prefix(&release.version)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        match self.manifest.releases.iter().find(belongs) {
+        match self.releases.iter().find(belongs) {
             Some(release) => {
                 self.release = Some(release.clone());
                 Ok(Value::from(Serde(release)))
             }
             None => {
                 let known: Vec<&str> = self
-                    .manifest
                     .releases
                     .iter()
                     .map(|release| release.version.as_str())

@@ -59,6 +59,19 @@ pub enum CatalogueError {
         /// The names of all.
         known: String,
     },
+    /// There is no such action.
+    #[error(
+        "{template} has no action {name:?}; {}",
+        if known.is_empty() { "it has none".to_owned() } else { format!("it has: {known}") }
+    )]
+    UnknownAction {
+        /// The template.
+        template: String,
+        /// What was asked for.
+        name: String,
+        /// The names of all.
+        known: String,
+    },
     /// The template itself is wrong: its author has to mend it.
     #[error("the service template {template} is wrong: {problem}")]
     Template {

@@ -6,6 +6,7 @@ mod error;
 mod lint;
 mod parameter;
 mod render;
+mod sections;
 mod template;
 mod upgrade;
 
@@ -22,6 +23,7 @@ pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedSpec};
 pub use error::{CatalogueError, Problem};
 pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
+pub use sections::{Action, ActionCall, Care, DumpSource};
 pub use template::{FORMAT, Manifest, Scope, Text};
 
 use crate::model::{Parameters, Secret};
@@ -157,6 +159,41 @@ impl Catalogue {
         desired::desired(&self.renderer, template, bindings)
     }
 
+    /// What a bound template says about checks, backup, restore and privacy.
+    ///
+    /// # Errors
+    /// What is wrong with these sections.
+    pub fn care(&self, template: &ServiceTemplate, bindings: &Bindings) -> Result<Care, CatalogueError> {
+        sections::care(&self.renderer, &template.manifest, bindings)
+            .map_err(|problem| template.broken(problem))
+    }
+
+    /// What one of its actions would run with these values.
+    ///
+    /// # Errors
+    /// An unknown action, what is wrong with the given values, or with the template.
+    pub fn call(
+        &self,
+        template: &ServiceTemplate,
+        bindings: &Bindings,
+        action: &str,
+        given: &Parameters,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Result<ActionCall, CatalogueError> {
+        let definition = template.action(action)?;
+        let broken = |problem: Problem| template.broken(problem.inside(action).inside("actions"));
+        let variables = bindings::bind_action(
+            &self.renderer,
+            action,
+            definition,
+            given,
+            secrets,
+            bindings,
+            broken,
+        )?;
+        definition.call(&self.renderer, &variables).map_err(broken)
+    }
+
     /// Refuses a change of the version that the template does not allow.
     ///
     /// # Errors
@@ -217,6 +254,27 @@ impl ServiceTemplate {
     /// Everything that is wrong with them.
     pub fn check_given(&self, given: &Parameters) -> Result<(), CatalogueError> {
         bindings::check_given(&self.manifest, given)
+    }
+
+    /// The action with this name.
+    ///
+    /// # Errors
+    /// [`CatalogueError::UnknownAction`] with the names there are.
+    pub fn action(&self, name: &str) -> Result<&Action, CatalogueError> {
+        let actions = &self.manifest.actions;
+        actions.get(name).ok_or_else(|| CatalogueError::UnknownAction {
+            template: self.manifest.name.clone(),
+            name: name.to_owned(),
+            known: actions.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Its author has to mend this.
+    fn broken(&self, problem: Problem) -> CatalogueError {
+        CatalogueError::Template {
+            template: self.manifest.name.clone(),
+            problem,
+        }
     }
 
     fn embedded(folder: &Dir<'_>) -> Result<Self, CatalogueError> {

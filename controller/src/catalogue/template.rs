@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::parameter::Parameter;
+use super::sections::{Action, CheckEntry};
 
 /// The version of the format that this program reads.
 pub const FORMAT: u32 = 1;
@@ -67,6 +68,21 @@ pub struct Manifest {
     /// What happens once after changes, in order.
     #[serde(default)]
     pub handlers: Vec<toml::Table>,
+    /// What to ask again and again.
+    #[serde(default)]
+    pub checks: Vec<CheckEntry>,
+    /// What to back up, and how; see [`super::Backup`].
+    pub backup: Option<toml::Table>,
+    /// The way back; see [`super::Restore`].
+    pub restore: Option<toml::Table>,
+    /// What proves that a restored copy works; see [`super::Verify`].
+    pub verify: Option<toml::Table>,
+    /// Day-to-day helps, by name.
+    #[serde(default)]
+    pub actions: IndexMap<String, Action>,
+    /// What kinds of personal data live there; see [`super::PersonalData`].
+    #[serde(default)]
+    pub privacy: Vec<toml::Table>,
 }
 
 /// What a template describes.

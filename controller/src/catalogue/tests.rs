@@ -11,7 +11,7 @@ use super::*;
 use crate::model::{Organisation, Sector};
 
 /// A catalogue with one template `x` whose `service.toml` ends with this text.
-fn catalogue(rest: &str) -> Result<(TempDir, Catalogue), CatalogueError> {
+pub(super) fn catalogue(rest: &str) -> Result<(TempDir, Catalogue), CatalogueError> {
     let folder = TempDir::new().expect("a temporary folder");
     let template = folder.path().join("x");
     fs::create_dir_all(template.join("files")).expect("made");
@@ -38,9 +38,8 @@ fn catalogue(rest: &str) -> Result<(TempDir, Catalogue), CatalogueError> {
     Ok((folder, catalogue))
 }
 
-fn build(rest: &str, given: &[(&str, &str)]) -> Result<Wanted, CatalogueError> {
-    let (_folder, catalogue) = catalogue(rest)?;
-    let template = catalogue.get("x")?;
+/// The variables of the template `x`, on a host that runs Debian 12.
+pub(super) fn bound(catalogue: &Catalogue, given: &[(&str, &str)]) -> Result<Bindings, CatalogueError> {
     let given: Parameters = given
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -68,11 +67,23 @@ fn build(rest: &str, given: &[(&str, &str)]) -> Result<Wanted, CatalogueError> {
         facts: &facts,
         ca_certificate: "",
     };
-    let bindings = catalogue.bind(template, &given, &secrets, &surroundings)?;
-    catalogue.desired(template, &bindings)
+    catalogue.bind(catalogue.get("x")?, &given, &secrets, &surroundings)
 }
 
-const GIVEN: [(&str, &str); 1] = [("domain", "cloud.kita.test")];
+fn build(rest: &str, given: &[(&str, &str)]) -> Result<Wanted, CatalogueError> {
+    let (_folder, catalogue) = catalogue(rest)?;
+    let bindings = bound(&catalogue, given)?;
+    catalogue.desired(catalogue.get("x")?, &bindings)
+}
+
+/// The sections of a template `x` whose `service.toml` ends with this text.
+pub(super) fn care(rest: &str) -> Result<Care, CatalogueError> {
+    let (_folder, catalogue) = catalogue(rest)?;
+    let bindings = bound(&catalogue, &GIVEN)?;
+    catalogue.care(catalogue.get("x")?, &bindings)
+}
+
+pub(super) const GIVEN: [(&str, &str); 1] = [("domain", "cloud.kita.test")];
 
 fn refused(rest: &str) -> String {
     build(rest, &GIVEN).expect_err(rest).to_string()

@@ -16,6 +16,7 @@ mod access;
 mod apply;
 mod arguments;
 mod audit;
+mod care_view;
 mod demo;
 mod follow;
 mod host;

@@ -9,10 +9,12 @@ use super::arguments::Confirm;
 use super::organisation::Changing;
 use super::style::Style;
 use super::template::Json;
-use super::{Answer, CliError, perform, print_json, show_preview, table};
-use crate::catalogue::ParameterType;
+use super::{Answer, CliError, care_view, perform, print_json, show_preview, table};
+use crate::catalogue::{Care, ParameterType};
 use crate::model::{Secret, Service, ServiceRef};
-use crate::operations::{AddService, Controller, EditService, Operation, RemoveService, Setting};
+use crate::operations::{
+    AddService, Controller, EditService, Operation, OperationError, RemoveService, Setting,
+};
 
 /// What can be asked about services.
 #[derive(Debug, Subcommand)]
@@ -111,8 +113,9 @@ pub async fn run(
         }
         ServiceCommand::Show(show) => {
             let service = controller.store.services().find(&show.service).await?;
+            let care = controller.care(&service).await;
             if show.json.json {
-                print_json(&service);
+                print_json(&describe(&service, care.as_ref(), controller));
                 return Ok(Answer::Yes);
             }
             println!("{}", style.bold(&service.full_name()));
@@ -129,10 +132,38 @@ pub async fn run(
                     }
                 }
             }
+            match care {
+                Ok(care) => print!("{}", care_view::page(&care, style)),
+                Err(error) => eprintln!("{} {error}", style.yellow("Warning:")),
+            }
             Ok(Answer::Yes)
         }
         ServiceCommand::Secret(arguments) => secret(arguments, controller).await,
     }
+}
+
+/// The documented JSON shape of a service: what is known of it, and the sections of its template with its values.
+fn describe(
+    service: &Service,
+    care: Result<&Care, &OperationError>,
+    controller: &Controller,
+) -> serde_json::Value {
+    let mut value = serde_json::json!(service);
+    let actions = controller
+        .catalogue
+        .get(&service.template)
+        .map(|template| care_view::actions(&template.manifest));
+    value["instance"] = service.instance().into();
+    value["actions"] = actions.unwrap_or_default();
+    value["problem"] = care.err().map(ToString::to_string).into();
+    let sections = care.map_or_else(
+        |_| serde_json::json!(Care::default()),
+        |care| serde_json::json!(care),
+    );
+    if let (Some(value), serde_json::Value::Object(sections)) = (value.as_object_mut(), sections) {
+        value.extend(sections);
+    }
+    value
 }
 
 async fn secret(arguments: &ShowSecret, controller: &Controller) -> Result<Answer, CliError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::style::Style;
-use super::{CliError, print_json, table};
+use super::{CliError, care_view, print_json, table};
 use crate::catalogue::{Catalogue, CatalogueError, Scope, ServiceTemplate, lint};
 
 /// Service templates: what kinds of services there are
@@ -140,6 +140,8 @@ fn describe(template: &ServiceTemplate) -> serde_json::Value {
         "requires": manifest.requires,
         "params": manifest.params,
         "releases": manifest.releases,
+        "checks": manifest.checks.iter().map(|check| serde_json::json!({ "id": check.id, "title": check.title })).collect::<Vec<_>>(),
+        "actions": care_view::actions(manifest),
         "folder": template.folder,
     })
 }
@@ -194,5 +196,6 @@ fn page(template: &ServiceTemplate, style: Style) -> String {
             text.push_str(&format!("  {}  {}\n", release.version, style.dim(&end)));
         }
     }
+    text.push_str(&care_view::summary(manifest, style));
     text
 }

@@ -12,6 +12,6 @@ pub use host::{Host, HostKey, MonthlyCost};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use name::{InvalidName, Name, ServiceRef, instance_name};
 pub use organisation::{Contact, Organisation, Sector};
-pub use person::Actor;
+pub use person::{Actor, Role};
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};

@@ -1,4 +1,6 @@
-//! Who asks.
+//! Who asks, and what they may do.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -7,4 +9,32 @@ use serde::{Deserialize, Serialize};
 pub struct Actor {
     /// The name under which audit log and jobs remember them.
     pub name: String,
+}
+
+/// What somebody may do for an organisation. Each role may do what those after it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Answers for everything.
+    Owner,
+    /// Looks after hosts and services.
+    Admin,
+    /// Teaches trainees and signs their work off.
+    Mentor,
+    /// Learns, first of all on practice hosts.
+    Trainee,
+    /// One of the organisation's own people.
+    Contact,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Role::Owner => "owner",
+            Role::Admin => "admin",
+            Role::Mentor => "mentor",
+            Role::Trainee => "trainee",
+            Role::Contact => "contact",
+        })
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::OperationError;
-use crate::catalogue::{Catalogue, Surroundings, Wanted};
+use crate::catalogue::{Bindings, Care, Catalogue, ServiceTemplate, Surroundings, Wanted};
 use crate::fleet::{ControllerKey, Session};
 use crate::model::{Actor, Host, Organisation, Secret, Service};
 use crate::provision::{ArchiveCache, Assembler, IssuedCertificate, create_authority};
@@ -152,17 +152,35 @@ impl Controller {
     ) -> Result<Wanted, OperationError> {
         let template = self.catalogue.get(&service.template)?;
         self.catalogue.with_requirements(&service.template)?;
-        // Nothing of this rendering is kept or sent, so any text of the right length does for secrets.
-        let secrets: BTreeMap<String, Secret> = template
-            .manifest
-            .params
-            .iter()
-            .filter(|(_, parameter)| parameter.is_secret())
-            .map(|(name, parameter)| {
-                let stand_in = "x".repeat(parameter.generated_length());
-                (name.clone(), Secret::new(stand_in))
-            })
-            .collect();
+        let bindings = self.bind_with(service, host, organisation, &stand_ins(template))?;
+        if let Some(applied) = &service.applied {
+            self.catalogue
+                .check_upgrade(template, &applied.parameters, &bindings.parameters)?;
+        }
+        self.catalogue.care(template, &bindings)?;
+        Ok(self.catalogue.desired(template, &bindings)?)
+    }
+
+    /// What a service's template says about its checks, backup, restore and privacy; secrets are masked.
+    ///
+    /// # Errors
+    /// Why the template refuses the service.
+    pub async fn care(&self, service: &Service) -> Result<Care, OperationError> {
+        let template = self.catalogue.get(&service.template)?;
+        let host = self.store.hosts().get(&service.host).await?;
+        let organisation = self.store.organisations().get(&service.organisation).await?;
+        let bindings = self.bind_with(service, &host, &organisation, &stand_ins(template))?;
+        Ok(self.catalogue.care(template, &bindings)?)
+    }
+
+    /// A service's variables, with these secrets.
+    fn bind_with(
+        &self,
+        service: &Service,
+        host: &Host,
+        organisation: &Organisation,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Result<Bindings, OperationError> {
         let surroundings = Surroundings {
             service: service.name.as_str(),
             instance: &service.instance(),
@@ -173,14 +191,10 @@ impl Controller {
             facts: &host.facts,
             ca_certificate: "",
         };
-        let bindings = self
+        let template = self.catalogue.get(&service.template)?;
+        Ok(self
             .catalogue
-            .bind(template, &service.parameters, &secrets, &surroundings)?;
-        if let Some(applied) = &service.applied {
-            self.catalogue
-                .check_upgrade(template, &applied.parameters, &bindings.parameters)?;
-        }
-        Ok(self.catalogue.desired(template, &bindings)?)
+            .bind(template, &service.parameters, secrets, &surroundings)?)
     }
 
     /// Shows a secret to a person; the audit log remembers that, not the secret.
@@ -215,4 +229,20 @@ impl Controller {
     pub async fn verify_audit(&self) -> Result<AuditVerdict, OperationError> {
         Ok(self.store.audit().verify().await?)
     }
+}
+
+/// Masks in place of a template's secrets, for what is only shown or tried.
+fn stand_ins(template: &ServiceTemplate) -> BTreeMap<String, Secret> {
+    template
+        .manifest
+        .params
+        .iter()
+        .filter(|(_, parameter)| parameter.is_secret())
+        .map(|(name, parameter)| {
+            (
+                name.clone(),
+                Secret::new("•".repeat(parameter.generated_length())),
+            )
+        })
+        .collect()
 }
