@@ -141,7 +141,7 @@ impl Journey {
             .saying("kita-sonne/wiki on web1")
             .saying("+ user kita-sonne_wiki")
             .saying("Web server")
-            .saying("+ firewall kita-sonne_wiki (80/tcp, 443/tcp)")
+            .saying("+ firewall web (80/tcp, 443/tcp)")
             .saying("afterwards: reload nginx.service");
         self.run(&["plan", "wiki", "--verbose"], 3)
             .saying("+define('DOKU_CONF', '/srv/kita-sonne_wiki/conf/');")

@@ -16,6 +16,7 @@ mod access;
 mod apply;
 mod arguments;
 mod audit;
+mod authority;
 mod care_view;
 mod demo;
 mod follow;
@@ -100,6 +101,9 @@ enum Command {
     /// The audit log: who asked for what
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The certificate authority for services with tls = internal
+    #[command(subcommand)]
+    Authority(authority::AuthorityCommand),
     /// Practice hosts: throwaway Debian machines on this computer
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -194,6 +198,7 @@ impl Cli {
             Command::Status(json) => status::run(json, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
+            Command::Authority(command) => authority::run(command, &self.open().await?, style).await,
             Command::Lab(command) => lab::run(command, &self.data_dir(), style).await,
             Command::Demo(command) => demo::run(command, &self.data_dir(), style).await,
             Command::Completions(command) => Ok(pages::completions(command)),

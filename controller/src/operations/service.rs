@@ -75,11 +75,20 @@ impl AddService {
             )));
         }
         let template = controller.catalogue.get(&self.template)?;
-        if template.manifest.scope == TemplateScope::Host {
-            return Err(OperationError::Refused(format!(
-                "{} describes hosts and comes along with every service; change it with: allmende host edit {} --set PARAMETER=VALUE",
-                self.template, self.host
-            )));
+        match template.manifest.scope {
+            TemplateScope::Service => {}
+            TemplateScope::Host => {
+                return Err(OperationError::Refused(format!(
+                    "{} describes hosts and comes along with the services that need it; change it with: allmende host edit {} --set PARAMETER=VALUE",
+                    self.template, self.host
+                )));
+            }
+            TemplateScope::Part => {
+                return Err(OperationError::Refused(format!(
+                    "{} is a part of other templates and no service of its own; see allmende template list",
+                    self.template
+                )));
+            }
         }
         let parameters = given(template, &self.set, &Parameters::new())?;
         template.check_given(&parameters)?;

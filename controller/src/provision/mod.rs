@@ -3,6 +3,7 @@
 mod archives;
 mod assembly;
 mod authority;
+mod folder;
 
 use allmende_agent::protocol::{Action, Event, RefusalKind, Report, Request};
 use serde::Serialize;
