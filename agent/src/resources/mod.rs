@@ -10,6 +10,8 @@ mod firewall;
 mod group;
 mod line;
 mod link;
+mod mariadb_database;
+mod mariadb_user;
 mod package;
 mod postgres_database;
 mod postgres_role;
@@ -37,6 +39,8 @@ pub use firewall::FirewallSpec;
 pub use group::GroupSpec;
 pub use line::LineSpec;
 pub use link::LinkSpec;
+pub use mariadb_database::MariadbDatabaseSpec;
+pub use mariadb_user::MariadbUserSpec;
 pub use package::PackageSpec;
 pub use postgres_database::PostgresDatabaseSpec;
 pub use postgres_role::PostgresRoleSpec;
@@ -65,6 +69,10 @@ pub enum ResourceSpec {
     Line(LineSpec),
     /// A symbolic link.
     Link(LinkSpec),
+    /// A MariaDB database.
+    MariadbDatabase(MariadbDatabaseSpec),
+    /// A MariaDB user.
+    MariadbUser(MariadbUserSpec),
     /// Packages of the distribution.
     Package(PackageSpec),
     /// A PostgreSQL database.
@@ -105,6 +113,8 @@ impl ResourceSpec {
             ResourceSpec::Group(_) => "group",
             ResourceSpec::Line(_) => "line",
             ResourceSpec::Link(_) => "link",
+            ResourceSpec::MariadbDatabase(_) => "mariadb_database",
+            ResourceSpec::MariadbUser(_) => "mariadb_user",
             ResourceSpec::Package(_) => "package",
             ResourceSpec::PostgresDatabase(_) => "postgres_database",
             ResourceSpec::PostgresRole(_) => "postgres_role",
@@ -124,6 +134,8 @@ impl ResourceSpec {
             ResourceSpec::Group(spec) => spec,
             ResourceSpec::Line(spec) => spec,
             ResourceSpec::Link(spec) => spec,
+            ResourceSpec::MariadbDatabase(spec) => spec,
+            ResourceSpec::MariadbUser(spec) => spec,
             ResourceSpec::Package(spec) => spec,
             ResourceSpec::PostgresDatabase(spec) => spec,
             ResourceSpec::PostgresRole(spec) => spec,
