@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 
 pub use bindings::{Bindings, Surroundings};
-pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedSpec};
+pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedResource, WantedSpec};
 pub use error::{CatalogueError, Problem};
 pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};

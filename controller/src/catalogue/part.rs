@@ -50,6 +50,7 @@ impl ServiceTemplate {
         add(&mut own.headings, &other.headings);
         own.requirements.extend(other.requirements.iter().cloned());
         own.resources.splice(0..0, other.resources.iter().cloned());
+        own.removal.extend(other.removal.iter().cloned());
         own.handlers.extend(other.handlers.iter().cloned());
         own.checks.extend(other.checks.iter().cloned());
         own.privacy.extend(other.privacy.iter().cloned());

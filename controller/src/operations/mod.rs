@@ -12,6 +12,7 @@ mod import;
 mod organisation;
 mod runner;
 mod service;
+mod service_removal;
 mod setting;
 
 use std::collections::BTreeSet;
@@ -29,7 +30,8 @@ pub use host_repair::RepairHost;
 pub use import::{ImportInventory, open_secrets, seal_secrets};
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
 pub use runner::{JobContext, Observer, execute};
-pub use service::{AddService, EditService, RemoveService};
+pub use service::{AddService, EditService};
+pub use service_removal::RemoveService;
 pub use setting::Setting;
 
 use crate::model::{Name, Outcome, Role};
