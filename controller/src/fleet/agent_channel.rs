@@ -334,6 +334,7 @@ fn name_of(request: &Request) -> &'static str {
         Request::PutBlob { .. } => "taking a file",
         Request::TakeReport { .. } => "handing over a report",
         Request::Replace { .. } | Request::KeepReplacement => "replacing the agent",
+        Request::AuthorizeKey { .. } | Request::WithdrawKey { .. } => "changing its keys",
         Request::Uninstall { .. } => "removing the agent",
     }
 }

@@ -108,7 +108,8 @@ impl Operation for ApplyHost {
         let controller = context.controller();
         let (host, services) = self.inventory(controller).await?;
         let session = controller.session(&host).await?;
-        collect_reports(&session, &host.name, context).await?;
+        let prefix = controller.run_prefix().await?;
+        collect_reports(&session, &host.name, &prefix, context).await?;
         let facts = session.facts().clone();
         controller
             .store
@@ -117,7 +118,7 @@ impl Operation for ApplyHost {
             .await?;
         let assembly = Self::assemble(controller, &session, &host, &services).await?;
         let run = Run {
-            id: format!("job-{}", context.job_id()),
+            id: format!("{prefix}job-{}", context.job_id()),
             holder: format!("{}, job {}", context.actor().name, context.job_id()),
         };
         let notify = |event: JobEventKind| context.notify(event);
@@ -177,6 +178,7 @@ impl Operation for ApplyHost {
 async fn collect_reports(
     session: &Session,
     host: &Name,
+    prefix: &str,
     context: &JobContext<'_>,
 ) -> Result<(), OperationError> {
     let on_event = |event| {
@@ -185,7 +187,7 @@ async fn collect_reports(
             event,
         });
     };
-    for (run, report) in session.take_reports(on_event).await? {
+    for (run, report) in session.take_reports(prefix, on_event).await? {
         let changed = report
             .resources
             .iter()

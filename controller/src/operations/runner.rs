@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 
-use super::{Controller, Operation, OperationError, Risk};
+use super::{Controller, Operation, OperationError, Risk, Scope};
 use crate::model::{Actor, Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 use crate::store::{AuditPhase, AuditRecord, Claimed, NewJob, Store, StoreError};
 use holder::Holder;
@@ -90,10 +90,13 @@ pub async fn execute<O: Operation>(
     let parameters = serde_json::to_value(operation.kept(controller).await).map_err(|error| {
         OperationError::Refused(format!("the parameters cannot be written down: {error}"))
     })?;
-    let scope = match authorise(controller, actor, O::RISK) {
-        Ok(()) => operation.scope(controller).await,
-        Err(error) => Err(error),
+    let allowed = async {
+        authorise(controller, actor, O::RISK)?;
+        let scope = operation.scope(controller).await?;
+        refuse_locked(controller, &scope).await?;
+        Ok(scope)
     };
+    let scope: Result<Scope, OperationError> = allowed.await;
     let scope = match scope {
         Ok(scope) => scope,
         Err(error) => {
@@ -222,6 +225,21 @@ fn authorise(controller: &Controller, actor: &Actor, _risk: Risk) -> Result<(), 
     }
 }
 
+/// Refuses to change hosts that somebody has locked.
+async fn refuse_locked(controller: &Controller, scope: &Scope) -> Result<(), OperationError> {
+    for name in &scope.hosts {
+        if let Some(lock) = controller.store.hosts().get(name).await?.lock {
+            return Err(OperationError::Locked {
+                host: name.clone(),
+                by: lock.by,
+                since: local_time(lock.since),
+                reason: lock.reason,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Renews the lease again and again; ends only when it is lost.
 async fn keep_lease(store: Store, job: JobId, holder: Holder, every: Duration) -> StoreError {
     let mut renewed = Instant::now();
@@ -258,6 +276,14 @@ fn message(error: &OperationError) -> Outcome {
     }
 }
 
+/// A time as people here read it, with its date unless that is today's.
 fn local_time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
+    let here = |at: Timestamp| at.to_zoned(TimeZone::system());
+    let (at, now) = (here(at), here(Timestamp::now()));
+    let format = if at.date() == now.date() {
+        "%H:%M:%S"
+    } else {
+        "%Y-%m-%d %H:%M:%S"
+    };
+    at.strftime(format).to_string()
 }
