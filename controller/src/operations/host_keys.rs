@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::controller::SSH_KEY;
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
-use crate::fleet::{self, ControllerKey, ControllerKeys, Destination, FleetError, Session};
-use crate::model::{Host, JobEventKind, Name, Outcome};
+use crate::fleet::{self, ControllerKey, ControllerKeys, Destination, Session};
+use crate::model::{Host, HostKey, JobEventKind, Name, Outcome};
 use crate::vault::SecretScope;
 
 /// The key that a rotation brings; from when it is made until it has proven itself.
@@ -34,19 +34,18 @@ impl AcceptHostKey {
         let known = fleet::fingerprint(&host.host_key)?;
         let destination = Destination::from(&host);
         let jump_key = controller.jump_key().await?;
-        // A host has several keys: the known one may be among them.
-        let shown = match fleet::probe_for(
-            &destination,
-            self.fingerprint.as_ref().unwrap_or(&known),
-            &jump_key,
-        )
-        .await
-        {
-            Err(FleetError::FingerprintMismatch { .. }) if self.fingerprint.is_none() => {
-                fleet::probe(&destination, &jump_key).await?
-            }
-            found => found?,
+        let shown = match &self.fingerprint {
+            Some(fingerprint) => fleet::probe_for(&destination, fingerprint, &jump_key).await?,
+            None => fleet::probe(&destination, &jump_key).await?,
         };
+        let kind = |key: &HostKey| key.0.split(' ').next().map(str::to_owned);
+        // A host has several keys: the known one may be of another kind than the first that it shows.
+        if kind(&shown.key) != kind(&host.host_key)
+            && self.fingerprint.is_none()
+            && fleet::probe_for(&destination, &known, &jump_key).await.is_ok()
+        {
+            return Ok((known.clone(), known));
+        }
         Ok((known, shown.fingerprint))
     }
 }
