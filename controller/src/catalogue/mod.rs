@@ -10,6 +10,8 @@ mod template;
 mod upgrade;
 
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

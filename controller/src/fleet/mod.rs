@@ -47,6 +47,8 @@ pub use ssh_config::SshConfig;
 pub use upload::BlobSource;
 
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod script_tests;
 #[cfg(test)]
 mod session_tests;

@@ -207,7 +207,7 @@ mod tests {
     fn the_first_value_that_fits_counts() {
         let text = "# mine\nInclude extra/*.conf\nHost web? !web9\n  HostName = %h.example.org\n  Port 2222\n\
                     Host *\n  Port 22\n  User anna\n  IdentityFile \"~/.ssh/my key\"\nMatch exec \"true\"\n  User nobody\n";
-        let extra = "Host web1\n  ProxyJump gate, ben@inner:2022\nHost other\n  User other\n";
+        let extra = "Host web1\n  ProxyJump gate,ben@inner:2022\nHost other\n  User other\n";
         let (home, found) = config(&[("config", text), ("extra/a.conf", extra)], "web1");
         assert_eq!(found.host_name.as_deref(), Some("web1.example.org"));
         assert_eq!((found.port, found.user.as_deref()), (Some(2222), Some("anna")));
