@@ -397,3 +397,38 @@ fn a_firewall_that_somebody_flushed_is_noticed_and_put_back() {
         .expect(0);
     wild.run(&["plan", "--host", "gate"]).expect(0);
 }
+
+#[test]
+fn a_host_that_is_no_debian_is_told_apart_by_its_facts() {
+    let wild = Wild::new();
+    // A practice host is always a Debian; what tells the systems apart is this file.
+    wild.gate
+        .run("sed -i 's/^ID=.*/ID=ubuntu\\nID_LIKE=debian/; s/^VERSION_ID=.*/VERSION_ID=\"24.04\"/' /usr/lib/os-release")
+        .expect(0);
+    wild.add_gate();
+    wild.run(&["host", "show", "gate"])
+        .expect(0)
+        .saying("ubuntu 24.04");
+    let add = [
+        "service",
+        "add",
+        "wiki",
+        "--org",
+        "kita-sonne",
+        "--host",
+        "gate",
+        "--template",
+        "dokuwiki",
+        "--set",
+        "domain=wiki.kita.test",
+        "--set",
+        "admin_email=anna@kita.test",
+    ];
+    wild.run(&add)
+        .expect(1)
+        .saying("Debian 12")
+        .saying("ubuntu 24.04");
+    wild.run(&["apply", "--host", "gate", "--yes"])
+        .expect(1)
+        .saying("gate runs ubuntu 24.04");
+}

@@ -21,7 +21,15 @@ fn limit(bytes: usize) -> usize {
     16 * 1024 * 1024 + 1024 * bytes
 }
 
+/// A quarter of the cases that others get, for each takes longer.
+fn few() -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    config.cases = config.cases.div_ceil(4);
+    config
+}
+
 proptest! {
+    #![proptest_config(few())]
     #[test]
     fn a_template_with_its_parameters_and_facts_may_hold_anything(
         text in spoiled(manifests()),

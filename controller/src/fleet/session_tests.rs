@@ -185,7 +185,7 @@ async fn a_noisy_login_shell_does_no_harm() {
 }
 
 #[tokio::test]
-async fn reports_that_wait_are_collected() {
+async fn reports_that_wait_are_collected_but_not_those_of_another_controller() {
     let host = TestHost::start(|mut agent, _| async move {
         agent.hello().await;
         let (id, request) = agent.request().await.expect("asked");
@@ -196,7 +196,7 @@ async fn reports_that_wait_are_collected() {
     .await;
     let reports = connect(&host)
         .await
-        .take_reports("", |_| ())
+        .take_reports("run-", |_| ())
         .await
         .expect("answers");
     assert_eq!(reports.len(), 1);

@@ -188,7 +188,7 @@ impl TestAgent {
                 arch: EMBEDDED_AGENT.arch.to_owned(),
                 ..Facts::default()
             },
-            waiting_reports: vec!["run-1".to_owned()],
+            waiting_reports: vec!["run-1".to_owned(), "another-controllers-1".to_owned()],
         };
         self.say(&FromAgent::Hello(hello)).await;
     }
