@@ -77,7 +77,19 @@ fn os_release(text: &str) -> HashMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn files_about_the_host_may_hold_anything(text in "(ID=|VERSION_ID=|MemTotal:|[\"'=\\n .0-9kB]|.){0,60}") {
+            for value in os_release(&text).values() {
+                prop_assert!(value.len() <= text.len());
+            }
+            memory_kib(&text);
+        }
+    }
 
     #[test]
     fn a_debian_host_is_recognised() {

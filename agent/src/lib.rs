@@ -9,6 +9,7 @@ pub mod resources;
 pub mod serve;
 
 mod atomic;
+mod authorized_keys;
 mod blobs;
 mod check;
 mod clock;
@@ -29,6 +30,8 @@ mod place;
 mod process;
 mod replace;
 mod uninstall;
+
+pub use authorized_keys::authorized_line;
 
 /// Where the agent lives on a host. `authorized_keys` names this path in its forced command.
 pub const AGENT_PATH: &str = "/usr/local/lib/allmende/allmende-agent";

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::authorized_keys;
 use crate::blobs::{Blobs, Upload, sha256_of};
 use crate::engine::{self, Asker};
 use crate::error::Error;
@@ -236,6 +237,14 @@ impl Session {
                 };
                 self.answer(id, answer);
             }
+            Request::AuthorizeKey { public_key } => {
+                let answer = self.keys(|layout| authorized_keys::authorize(layout, &public_key));
+                self.answer(id, answer.map(|()| Answer::Done));
+            }
+            Request::WithdrawKey { public_key } => {
+                let answer = self.keys(|layout| authorized_keys::withdraw(layout, &public_key));
+                self.answer(id, answer.map(|_| Answer::Done));
+            }
             Request::Uninstall { public_key } => {
                 let answer = self.uninstall(&public_key).map(|()| Answer::Done);
                 self.answer(id, answer);
@@ -295,6 +304,12 @@ impl Session {
         drop(current.take());
         *current = Some(Replacement::make(&self.layout, sha256)?);
         Ok(())
+    }
+
+    /// Changes who may start the agent, while nobody else changes anything.
+    fn keys<T>(&self, change: impl FnOnce(&Layout) -> Result<T, Error>) -> Result<T, Refusal> {
+        let _lock = Lock::take(&self.layout, "keys", "a change of keys")?;
+        change(&self.layout).map_err(failed)
     }
 
     fn uninstall(&self, public_key: &str) -> Result<(), Refusal> {

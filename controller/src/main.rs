@@ -3,6 +3,8 @@
 mod catalogue;
 mod cli;
 mod fleet;
+#[cfg(test)]
+mod fuzz;
 mod lab;
 #[cfg(test)]
 mod layers;

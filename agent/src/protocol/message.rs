@@ -149,6 +149,16 @@ pub enum Request {
     },
     /// The new agent has said hello elsewhere: the old one may go. Answer: [`Answer::Done`].
     KeepReplacement,
+    /// Lets another key start the agent, and do nothing else. Answer: [`Answer::Done`].
+    AuthorizeKey {
+        /// The public key, in the form "ssh-ed25519 AAAA…".
+        public_key: String,
+    },
+    /// Takes a key out of `authorized_keys`. Answer: [`Answer::Done`].
+    WithdrawKey {
+        /// The public key, in the form "ssh-ed25519 AAAA…".
+        public_key: String,
+    },
     /// Takes the agent, its key in `authorized_keys` and everything the agent keeps off the host. Answer: [`Answer::Done`].
     Uninstall {
         /// The public key to take out, in the form "ssh-ed25519 AAAA…".

@@ -12,6 +12,8 @@ mod template;
 mod upgrade;
 
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -66,6 +66,37 @@ pub fn actor() -> Actor {
     let name = ["SUDO_USER", "LOGNAME", "USER"]
         .iter()
         .find_map(|variable| std::env::var(variable).ok().filter(|name| !name.is_empty()))
+        .or_else(account)
         .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
     Actor { name }
+}
+
+/// The name of the account that runs the program, where no variable tells.
+fn account() -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    name_of(rustix::process::getuid().as_raw(), &users)
+}
+
+/// The name of a user in the form of `/etc/passwd`.
+fn name_of(uid: u32, users: &str) -> Option<String> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+
+    #[test]
+    fn an_account_is_found_by_its_number() {
+        let users =
+            "root:x:0:0:root:/root:/bin/bash\n# a comment\nanna:x:1000:1000:Anna,,,:/home/anna:/bin/sh\n";
+        assert_eq!(name_of(1000, users).as_deref(), Some("anna"));
+        assert_eq!(name_of(0, users).as_deref(), Some("root"));
+        assert_eq!(name_of(7, users), None);
+        assert_eq!(name_of(0, ":x:0:\n::\nbroken"), None);
+    }
 }

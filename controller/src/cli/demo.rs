@@ -12,8 +12,8 @@ use super::{Answer, CliError, lab};
 use crate::lab::{Lab, UpOptions};
 use crate::model::{Name, Sector, ServiceRef};
 use crate::operations::{
-    AddHost, AddOrganisation, AddService, ApplyHost, Asker, Controller, Operation, OperationError, Setting,
-    execute,
+    AddHost, AddOrganisation, AddService, ApplyHost, Controller, Operation, OperationError, OwnAccess,
+    Setting, execute,
 };
 
 /// Arguments of `demo`.
@@ -79,14 +79,15 @@ pub async fn run(arguments: &Demo, data_dir: &Path, style: Style) -> Result<Answ
             organisation: Some(organisation.clone()),
             shared: false,
             address: practice.address.to_string(),
-            port: 22,
-            user: "root".to_owned(),
-            identity: Some(practice.identity.clone()),
+            port: None,
+            access: OwnAccess {
+                identity: Some(practice.identity.clone()),
+                ..OwnAccess::default()
+            },
             fingerprint: practice.fingerprint.clone(),
             location: Some("this computer".to_owned()),
             provider: None,
             monthly_cost: None,
-            asker: Asker::default(),
         };
         job(&add, &controller, style).await?;
     }

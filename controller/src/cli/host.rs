@@ -1,8 +1,10 @@
 //! `allmende host`.
 
+use std::io::IsTerminal;
+
 use clap::Subcommand;
 
-use super::access::{ask_fingerprint, asker, expand_home};
+use super::access;
 use super::arguments::Confirm;
 use super::organisation::{Changing, Show};
 use super::status::local_time;
@@ -10,9 +12,10 @@ use super::style::Style;
 use super::template::Json;
 use super::{Answer, CliError, perform, print_json, show_preview, table};
 use crate::fleet;
-use crate::model::Host;
+use crate::model::{Host, HostLock};
 use crate::operations::{
-    AddHost, Controller, EditHost, Operation, OperationError, ReadFacts, RemoveHost, RepairHost,
+    AcceptHostKey, AddHost, Controller, EditHost, LockHost, Operation, OperationError, ReadFacts, RemoveHost,
+    RepairHost, RotateHostKey, UnlockHost,
 };
 
 /// What can be asked about hosts.
@@ -34,6 +37,16 @@ pub enum HostCommand {
     #[command(after_help = "Example, after web1 was installed anew:
   allmende host repair web1 --identity ~/.ssh/id_ed25519 --fingerprint SHA256:…")]
     Repair(Changing<RepairHost>),
+    /// Accepts that a host shows another key than before, after you compared it
+    AcceptKey(Changing<AcceptHostKey>),
+    /// Gives Allmende a new key for a host, and takes the old one off it
+    RotateKey(Changing<RotateHostKey>),
+    /// Keeps everybody from changing a host until it is unlocked
+    #[command(after_help = "Example:
+  allmende host lock web1 --reason 'the provider moves the machine this week'")]
+    Lock(Changing<LockHost>),
+    /// Lets a host be changed again
+    Unlock(Changing<UnlockHost>),
     /// Gives a host back: takes the agent and Allmende's key off it
     Remove(Changing<RemoveHost>),
 }
@@ -43,21 +56,30 @@ pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -
     match command {
         HostCommand::Add(Changing { operation, confirm }) => {
             let mut operation = operation.clone();
-            if !confirm.dry_run {
-                if operation.fingerprint.is_none() {
-                    operation.fingerprint = Some(ask_fingerprint(&operation.destination(), confirm).await?);
-                }
-                operation.identity = operation.identity.map(expand_home);
-                operation.asker = asker();
+            let taken = access::read_ssh_config(&mut operation).map_err(OperationError::Refused)?;
+            if !taken.is_empty() {
+                println!("From your ~/.ssh/config: {}", taken.join(", "));
             }
+            access::prepare(&mut operation.access);
             perform(&operation, controller, confirm, style).await
         }
         HostCommand::Repair(Changing { operation, confirm }) => {
             let mut operation = operation.clone();
-            operation.identity = operation.identity.map(expand_home);
-            operation.asker = asker();
+            access::prepare(&mut operation.access);
             perform(&operation, controller, confirm, style).await
         }
+        HostCommand::AcceptKey(Changing { operation, confirm }) => {
+            let mut operation = operation.clone();
+            if operation.fingerprint.is_none() && !confirm.dry_run {
+                operation.fingerprint = Some(ask_key(&operation, controller).await?);
+            }
+            perform(&operation, controller, confirm, style).await
+        }
+        HostCommand::RotateKey(rotate) => {
+            perform(&rotate.operation, controller, &rotate.confirm, style).await
+        }
+        HostCommand::Lock(lock) => perform(&lock.operation, controller, &lock.confirm, style).await,
+        HostCommand::Unlock(unlock) => perform(&unlock.operation, controller, &unlock.confirm, style).await,
         HostCommand::Edit(Changing { operation, confirm }) => {
             perform(operation, controller, confirm, style).await
         }
@@ -87,11 +109,15 @@ pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -
                         host.address.clone(),
                         format!("{} {}", host.facts.os, host.facts.release),
                         local_time(host.seen_at),
+                        host.lock.as_ref().map_or(String::new(), locked),
                     ]
                 });
                 println!(
                     "{}",
-                    table(["HOST", "OWNER", "ADDRESS", "SYSTEM", "LAST CONTACT"], rows)
+                    table(
+                        ["HOST", "OWNER", "ADDRESS", "SYSTEM", "LAST CONTACT", "LOCKED"],
+                        rows
+                    )
                 );
             }
             Ok(Answer::Yes)
@@ -110,6 +136,31 @@ pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -
             show(&host, json, controller, style).await
         }
     }
+}
+
+/// Shows the known and the new key of a host, and asks whether the new one is right. Never taken for granted.
+async fn ask_key(operation: &AcceptHostKey, controller: &Controller) -> Result<String, CliError> {
+    let (known, shown) = operation.compare(controller).await?;
+    if known == shown {
+        return Ok(shown);
+    }
+    println!("{} showed a host key with the fingerprint", operation.name);
+    println!("  {known}");
+    println!("and shows now");
+    println!("  {shown}");
+    println!("Compare the new one with what the host's console or your provider shows.");
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::Declined(format!(
+            "There is nobody to ask whether it is right. If it is, add: --fingerprint {shown}"
+        )));
+    }
+    Confirm::default().ask("Is it the same")?;
+    Ok(shown)
+}
+
+/// Who locked a host, since when and why.
+pub fn locked(lock: &HostLock) -> String {
+    format!("by {} since {}: {}", lock.by, local_time(lock.since), lock.reason)
 }
 
 async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -> Result<Answer, CliError> {
@@ -133,6 +184,9 @@ async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -
     let line = |name: &str, value: String| println!("  {name:12}  {value}");
     line("owner", owner.to_owned());
     line("address", format!("{} port {}", host.address, host.port));
+    for jump in &host.jumps {
+        line("through", jump.at.to_string());
+    }
     line("fingerprint", fingerprint);
     line(
         "system",
@@ -164,6 +218,9 @@ async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -
             "service",
             format!("{} ({})", service.full_name(), service.template),
         );
+    }
+    if let Some(lock) = &host.lock {
+        line("locked", locked(lock));
     }
     line("last contact", local_time(host.seen_at));
     Ok(Answer::Yes)

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::host::locked;
 use super::style::Style;
 use super::template::Json;
 use super::{Answer, CliError, print_json};
@@ -64,6 +65,9 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
             host.facts.memory_mb,
             style.dim(&format!("{owner}, last contact {}", local_time(host.seen_at)))
         );
+        if let Some(lock) = &host.lock {
+            println!("  {}", style.yellow(&format!("locked {}", locked(lock))));
+        }
     }
     if hosts.is_empty() {
         println!("No hosts yet: allmende host add NAME --org ORGANISATION --address ADDRESS");

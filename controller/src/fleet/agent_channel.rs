@@ -335,6 +335,7 @@ fn name_of(request: &Request) -> &'static str {
         Request::Execute(_) => "running a program",
         Request::TakeReport { .. } => "handing over a report",
         Request::Replace { .. } | Request::KeepReplacement => "replacing the agent",
+        Request::AuthorizeKey { .. } | Request::WithdrawKey { .. } => "changing its keys",
         Request::Uninstall { .. } => "removing the agent",
     }
 }

@@ -5,10 +5,10 @@ use allmende_agent::protocol::Facts;
 use super::access::{PersonalAccess, Question};
 use super::advice::advice_on;
 use super::connection::Connection;
-use super::keys::ControllerKey;
+use super::keys::{ControllerKey, ControllerKeys};
 use super::remote_script::{Elevation, Outcome, Upload, run, run_script, script};
 use super::{Destination, EMBEDDED_AGENT, FleetError, Session};
-use crate::model::{HostKey, Secret};
+use crate::model::{HostKey, Jump, Secret};
 
 /// How often sudo's password is asked for.
 const TRIES: usize = 3;
@@ -53,11 +53,12 @@ pub async fn bootstrap(
     host: &Destination,
     pinned: &HostKey,
     mut access: PersonalAccess<'_>,
-    key: &ControllerKey,
+    keys: &ControllerKeys,
     progress: &mut (dyn FnMut(Step) + Send),
 ) -> Result<Enrolled, FleetError> {
+    let key = &keys.agent;
     progress(Step::LogIn);
-    let mut connection = Connection::open(host, pinned).await?;
+    let mut connection = Connection::open(host, pinned, &keys.jump).await?;
     access.log_in(&mut connection).await?;
 
     progress(Step::Look);
@@ -82,7 +83,7 @@ pub async fn bootstrap(
     let placed = shell.install(is_current, progress).await?;
 
     progress(Step::Prove);
-    match Session::open(host, pinned, key).await.and_then(require_embedded) {
+    match Session::open(host, pinned, keys).await.and_then(require_embedded) {
         Ok(session) => {
             let facts = session.facts().clone();
             session.close().await;
@@ -113,6 +114,36 @@ pub async fn bootstrap(
     }
 }
 
+/// Lets the controller's key for jump hosts through one, with a person's access to it, and proves that it gets in.
+///
+/// # Errors
+/// See [`FleetError`].
+pub async fn open_jump(
+    jump: &Jump,
+    before: &[Jump],
+    mut access: PersonalAccess<'_>,
+    jump_key: &ControllerKey,
+) -> Result<(), FleetError> {
+    match Connection::to_jump(jump, before, jump_key).await {
+        Err(FleetError::JumpRefused { .. }) => {}
+        opened => return opened.map(drop),
+    }
+    let host = Destination::of_jump(&jump.at, before);
+    let mut connection = Connection::open(&host, &jump.host_key, jump_key).await?;
+    access.log_in(&mut connection).await?;
+    let script = script("jump", &settings_for(jump_key, jump_key.jump_line()));
+    run_script(
+        &connection,
+        "putting the key for the way in place",
+        &script,
+        &Elevation::None,
+        None,
+    )
+    .await?;
+    connection.close().await;
+    Connection::to_jump(jump, before, jump_key).await.map(drop)
+}
+
 fn require_embedded(session: Session) -> Result<Session, FleetError> {
     if session.is_current() {
         return Ok(session);
@@ -125,11 +156,16 @@ fn require_embedded(session: Session) -> Result<Session, FleetError> {
 
 /// The settings of the script that are the same for all its actions.
 fn settings(key: &ControllerKey) -> Vec<(&'static str, String)> {
+    settings_for(key, key.authorized_line())
+}
+
+fn settings_for(key: &ControllerKey, line: String) -> Vec<(&'static str, String)> {
     let blob = key.public_key().split(' ').nth(1).unwrap_or_default();
     vec![
         ("agent", allmende_agent::AGENT_PATH.to_owned()),
         ("sha256", EMBEDDED_AGENT.sha256.to_owned()),
-        ("line", key.authorized_line()),
+        ("size", EMBEDDED_AGENT.binary.len().to_string()),
+        ("line", line),
         ("blob", blob.to_owned()),
     ]
 }

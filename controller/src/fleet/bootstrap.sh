@@ -14,15 +14,17 @@ say() { printf '\n%s %s\n' "$mark" "$*"; }
 
 agent=$root$agent
 before_agent=$agent.before-allmende
-arriving=
 arriving_keys=
-ssh=$root/root/.ssh
+case $action in
+jump) ssh=$HOME/.ssh ;;
+*) ssh=$root/root/.ssh ;;
+esac
 keys=$ssh/authorized_keys
 if [ -L "$keys" ]; then keys=$(readlink -f "$keys"); fi
 before_keys=$keys.before-allmende
 
-# Nothing half-written stays behind, whatever happens.
-trap 'rm -f "$arriving" "$arriving_keys"' EXIT
+# Nothing half-written stays behind, whatever happens, but the part of an agent that the next try goes on with.
+trap 'rm -f "$arriving_keys"' EXIT
 trap 'exit 1' HUP INT TERM
 
 facts() {
@@ -46,12 +48,22 @@ place_agent() {
         mkdir -p "$directory"
         say made_directory yes
     fi
-    arriving=$directory/.arriving.$$
-    : >"$arriving"
+    arriving=$directory/.arriving.$sha256
+    for old in "$directory"/.arriving.*; do
+        if [ "$old" != "$arriving" ]; then rm -f "$old"; fi
+    done
+    : >>"$arriving"
+    say have "$(($(wc -c <"$arriving")))"
     say ready
-    cat >"$arriving"
+    cat >>"$arriving"
+    came=$(($(wc -c <"$arriving")))
+    if [ "$came" -lt "$size" ]; then
+        echo "only $came of $size bytes of the agent arrived; the next try sends the rest" >&2
+        exit 1
+    fi
     if [ "$(sha256sum <"$arriving" | cut -d ' ' -f 1)" != "$sha256" ]; then
-        echo "the agent arrived damaged ($(wc -c <"$arriving") bytes)" >&2
+        rm -f "$arriving"
+        echo "the agent arrived damaged ($came bytes)" >&2
         exit 1
     fi
     chmod 755 "$arriving"
@@ -104,6 +116,11 @@ install)
     rm -f "$before_agent" "$before_keys"
     place_agent
     authorize_key
+    ;;
+# The person's own account on a host that is only passed through.
+jump)
+    authorize_key
+    rm -f "$before_keys"
     ;;
 # Everything works: what was there before is not needed any more.
 settle)

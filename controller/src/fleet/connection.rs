@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use russh::client::{self, AuthResult, Handle, Msg};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{Channel, Preferred, SshId, cipher, compression, kex};
+use russh::{Channel, ChannelOpenFailure, Preferred, SshId, cipher, compression, kex};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::error::one_line;
 use super::keys::{self, ControllerKey, fingerprint_of};
 use super::{Destination, FleetError};
-use crate::model::HostKey;
+use crate::model::{HostKey, Jump};
 
 /// How long reaching the host may take, over all its addresses.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -57,16 +58,27 @@ pub(super) struct Connection {
     host: Destination,
     handle: Handle<Guard>,
     end: End,
+    /// The connection to the last host on the way, over which this one runs.
+    _through: Option<Box<Connection>>,
 }
 
+/// What SSH is spoken over: TCP, or a channel of a jump host.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 impl Connection {
-    /// Connects and checks the key; nobody is logged in yet.
-    pub(super) async fn open(host: &Destination, pinned: &HostKey) -> Result<Self, FleetError> {
+    /// Connects and checks the key; nobody is logged in yet. `jump_key` gets through the hosts on the way.
+    pub(super) async fn open(
+        host: &Destination,
+        pinned: &HostKey,
+        jump_key: &ControllerKey,
+    ) -> Result<Self, FleetError> {
         let pinned = keys::parse(pinned)?;
         let mut algorithms = algorithms();
         // The pinned kind comes first, so that a host with several keys shows that one.
         algorithms.sort_by_key(|algorithm| !same_kind(algorithm, &pinned.algorithm()));
-        handshake(host, Pin::Exactly(pinned.key_data().clone().into()), algorithms)
+        let pin = Pin::Exactly(pinned.key_data().clone().into());
+        handshake(host, pin, algorithms, jump_key)
             .await
             .map_err(|failure| failure.on(host))
     }
@@ -83,6 +95,54 @@ impl Connection {
                 host: self.host.clone(),
                 line,
             })
+        }
+    }
+
+    /// Connects to a jump host and logs in there with the key that is for nothing else.
+    pub(super) async fn to_jump(
+        jump: &Jump,
+        before: &[Jump],
+        jump_key: &ControllerKey,
+    ) -> Result<Self, FleetError> {
+        let host = Destination::of_jump(&jump.at, before);
+        // Boxed: the way to a jump host may lead through another.
+        let mut connection = Box::pin(Self::open(&host, &jump.host_key, jump_key)).await?;
+        let key = PrivateKeyWithHashAlg::new(jump_key.private(), None);
+        let outcome = connection
+            .handle
+            .authenticate_publickey(jump.at.user.clone(), key)
+            .await;
+        match connection.accepted(outcome)? {
+            true => Ok(connection),
+            false => Err(FleetError::JumpRefused {
+                host,
+                user: jump.at.user.clone(),
+                line: jump_key.jump_line(),
+            }),
+        }
+    }
+
+    /// A connection from this host to another.
+    async fn onwards(&self, to: &Destination) -> Result<impl Stream + use<>, FleetError> {
+        let opening =
+            self.handle
+                .channel_open_direct_tcpip(to.bare_address(), u32::from(to.port), "127.0.0.1", 0);
+        match self.in_time("the connection beyond it", opening).await? {
+            Ok(channel) => Ok(channel.into_stream()),
+            Err(russh::Error::ChannelOpenFailure(reason)) => Err(FleetError::BeyondJump {
+                host: to.clone(),
+                jump: self.host.clone(),
+                reason: match reason {
+                    ChannelOpenFailure::AdministrativelyProhibited => {
+                        "its SSH server forbids it; look at AllowTcpForwarding and PermitOpen in its sshd_config".to_owned()
+                    }
+                    ChannelOpenFailure::ConnectFailed => {
+                        "nothing answers there. Is it switched on, and are the address and the port right, as seen from there?".to_owned()
+                    }
+                    reason => format!("{reason:?}"),
+                },
+            }),
+            Err(error) => Err(self.lost("while it connected onwards", Some(error))),
         }
     }
 
@@ -195,7 +255,12 @@ pub(super) enum Failure {
     Io(io::Error),
     NameNotResolved(String),
     TimedOut(&'static str, Duration),
-    OtherKey { pinned: String, shown: String },
+    OtherKey {
+        pinned: String,
+        shown: String,
+    },
+    /// On the way to the host.
+    Way(Box<FleetError>),
     Seen(Box<PublicKey>),
 }
 
@@ -252,6 +317,7 @@ impl Failure {
                 waiting_for,
                 seconds: time.as_secs(),
             },
+            Self::Way(error) => *error,
             Self::OtherKey { pinned, shown } => FleetError::HostKeyChanged { host, pinned, shown },
             Self::Io(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => FleetError::ConnectionRefused { host },
@@ -325,8 +391,9 @@ pub(super) async fn handshake(
     host: &Destination,
     pin: Pin,
     algorithms: Vec<Algorithm>,
+    jump_key: &ControllerKey,
 ) -> Result<Connection, Failure> {
-    let stream = reach(host).await?;
+    let (stream, through) = reach(host, jump_key).await?;
     let end = End::default();
     let guard = Guard {
         pin,
@@ -340,11 +407,28 @@ pub(super) async fn handshake(
         host: host.clone(),
         handle,
         end,
+        _through: through,
     })
 }
 
+/// Opens a way to the host: directly, or through the hosts before it.
+async fn reach(
+    host: &Destination,
+    jump_key: &ControllerKey,
+) -> Result<(Box<dyn Stream>, Option<Box<Connection>>), Failure> {
+    let Some((last, before)) = host.jumps.split_last() else {
+        return Ok((Box::new(dial(host).await?), None));
+    };
+    let way = async {
+        let jump = Connection::to_jump(last, before, jump_key).await?;
+        let stream = jump.onwards(host).await?;
+        Ok((Box::new(stream) as Box<dyn Stream>, Some(Box::new(jump))))
+    };
+    way.await.map_err(|error| Failure::Way(Box::new(error)))
+}
+
 /// Opens a TCP connection to the first address that answers.
-async fn reach(host: &Destination) -> Result<TcpStream, Failure> {
+async fn dial(host: &Destination) -> Result<TcpStream, Failure> {
     let late = |_| Failure::TimedOut("the connection", CONNECT);
     let trying = async {
         let addresses: Vec<_> = tokio::net::lookup_host((host.bare_address(), host.port))

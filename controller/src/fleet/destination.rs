@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::Host;
+use crate::model::{Host, Jump, JumpAddress};
 
 /// Where a host is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,9 +13,21 @@ pub struct Destination {
     pub address: String,
     /// The port of its SSH server.
     pub port: u16,
+    /// The hosts on the way to it, the first one first.
+    pub jumps: Vec<Jump>,
 }
 
 impl Destination {
+    /// A host on the way to others: the one behind those that come before it.
+    pub fn of_jump(at: &JumpAddress, before: &[Jump]) -> Self {
+        Self {
+            name: at.address.clone(),
+            address: at.address.clone(),
+            port: at.port,
+            jumps: before.to_vec(),
+        }
+    }
+
     /// The address without the brackets that people put around IPv6 addresses.
     pub fn bare_address(&self) -> &str {
         self.address
@@ -31,6 +43,7 @@ impl From<&Host> for Destination {
             name: host.name.to_string(),
             address: host.address.clone(),
             port: host.port,
+            jumps: host.jumps.clone(),
         }
     }
 }
@@ -58,6 +71,7 @@ mod tests {
                 name: name.into(),
                 address: address.into(),
                 port,
+                jumps: Vec::new(),
             };
             (destination.to_string(), destination.bare_address().to_owned())
         };

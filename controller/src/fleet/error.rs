@@ -60,7 +60,7 @@ pub enum FleetError {
     #[error(
         "{host} shows another key than before, so nothing was sent to it: expected {pinned}, got {shown}. Somebody may be \
          between you and the host. Check with the host's owner; if it was installed anew, compare with what its console shows and use: \
-         allmende host repair {name} --fingerprint SHA256:…",
+         allmende host repair {name} --fingerprint SHA256:…; if only its key is new: allmende host accept-key {name}",
         name = host.name
     )]
     HostKeyChanged {
@@ -98,6 +98,28 @@ pub enum FleetError {
         /// What `authorized_keys` should hold.
         line: String,
     },
+    /// A jump host does not accept the controller's key for it.
+    #[error(
+        "{host}, a host on the way, no longer accepts Allmende's key. As {user} there, put this line back into ~/.ssh/authorized_keys: {line}"
+    )]
+    JumpRefused {
+        /// The jump host.
+        host: Destination,
+        /// The user there.
+        user: String,
+        /// What `authorized_keys` should hold.
+        line: String,
+    },
+    /// A jump host does not connect to the host behind it.
+    #[error("{host} could not be reached through {jump}: {reason}")]
+    BeyondJump {
+        /// The host.
+        host: Destination,
+        /// The last host on the way.
+        jump: Destination,
+        /// Why not.
+        reason: String,
+    },
     /// The person's own access is not accepted.
     #[error("{host} let nobody in as {user}: {reason}. Try another user, --identity FILE or a password")]
     AccessRefused {
@@ -106,6 +128,14 @@ pub enum FleetError {
         /// The user.
         user: String,
         /// What was tried, and what the host would accept.
+        reason: String,
+    },
+    /// A person's `known_hosts` cannot be used.
+    #[error("what {path} says about the host cannot be read: {reason}. Mend its line, or give --fingerprint", path = path.display())]
+    KnownHosts {
+        /// The file.
+        path: PathBuf,
+        /// Why.
         reason: String,
     },
     /// A person's key file cannot be used.

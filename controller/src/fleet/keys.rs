@@ -31,7 +31,16 @@ pub enum InvalidKey {
     Generate(russh::keys::ssh_key::Error),
 }
 
-/// The key with which the controller starts agents. One for all hosts, Ed25519, without a passphrase: it rests in the vault.
+/// The keys with which the controller comes to a host.
+#[derive(Clone)]
+pub struct ControllerKeys {
+    /// Starts the agent.
+    pub agent: ControllerKey,
+    /// Gets through the hosts on the way, and opens nothing else there.
+    pub jump: ControllerKey,
+}
+
+/// A key of the controller's: Ed25519, without a passphrase, for it rests in the vault.
 #[derive(Clone)]
 pub struct ControllerKey {
     key: Arc<PrivateKey>,
@@ -82,9 +91,13 @@ impl ControllerKey {
 
     /// The line for `authorized_keys`: the key may start the agent and do nothing else.
     pub fn authorized_line(&self) -> String {
+        allmende_agent::authorized_line(&self.public_key)
+    }
+
+    /// The line for `authorized_keys` on a jump host: the key may connect to what is behind it and do nothing else.
+    pub fn jump_line(&self) -> String {
         format!(
-            "restrict,command=\"{} serve\" {} {COMMENT}",
-            allmende_agent::AGENT_PATH,
+            "restrict,port-forwarding,command=\"/bin/false\" {} {COMMENT}-jump",
             self.public_key
         )
     }

@@ -26,22 +26,28 @@ mod error;
 mod frames;
 mod identity;
 mod keys;
+mod known_hosts;
 mod probe;
 mod remote_script;
 mod replacement;
 mod session;
+mod ssh_config;
 mod upload;
 
 pub use access::{PersonalAccess, Question};
-pub use bootstrap::{Step, bootstrap};
+pub use bootstrap::{Enrolled, Step, bootstrap, open_jump};
 pub use destination::Destination;
 pub use embedded::EMBEDDED_AGENT;
 pub use error::FleetError;
-pub use keys::{ControllerKey, InvalidKey, fingerprint};
+pub use keys::{ControllerKey, ControllerKeys, InvalidKey, fingerprint};
+pub use known_hosts::trusted_fingerprints;
 pub use probe::{probe, probe_for};
 pub use session::Session;
+pub use ssh_config::SshConfig;
 pub use upload::BlobSource;
 
+#[cfg(test)]
+mod fuzz_tests;
 #[cfg(test)]
 mod script_tests;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use russh::keys::Algorithm;
 
 use super::connection::{Failure, Pin, algorithms, handshake, handshake_failed, same_kind};
-use super::keys::{self, fingerprint_of};
+use super::keys::{self, ControllerKey, fingerprint_of};
 use super::{Destination, FleetError};
 use crate::model::HostKey;
 
@@ -16,23 +16,27 @@ pub struct ScannedHost {
     pub fingerprint: String,
 }
 
-/// Looks at a host's key without logging in. An Ed25519 key is preferred where the host has several.
+/// Looks at a host's key without logging in there; `jump_key` gets through the hosts on the way. An Ed25519 key is preferred where the host has several.
 ///
 /// # Errors
 /// The host cannot be reached or speaks no SSH.
-pub async fn probe(host: &Destination) -> Result<ScannedHost, FleetError> {
-    scan(host, algorithms()).await
+pub async fn probe(host: &Destination, jump_key: &ControllerKey) -> Result<ScannedHost, FleetError> {
+    scan(host, algorithms(), jump_key).await
 }
 
 /// Looks for the key with a fingerprint that a person expects, among all keys that the host has.
 ///
 /// # Errors
 /// As for [`probe`], and [`FleetError::FingerprintMismatch`].
-pub async fn probe_for(host: &Destination, expected: &str) -> Result<ScannedHost, FleetError> {
+pub async fn probe_for(
+    host: &Destination,
+    expected: &str,
+    jump_key: &ControllerKey,
+) -> Result<ScannedHost, FleetError> {
     let mut left = algorithms();
     let mut shown = Vec::new();
     while !left.is_empty() {
-        let seen = match scan(host, left.clone()).await {
+        let seen = match scan(host, left.clone(), jump_key).await {
             Ok(seen) => seen,
             // It has no key of the kinds that are left.
             Err(FleetError::Handshake { .. }) if !shown.is_empty() => break,
@@ -52,8 +56,12 @@ pub async fn probe_for(host: &Destination, expected: &str) -> Result<ScannedHost
     })
 }
 
-async fn scan(host: &Destination, algorithms: Vec<Algorithm>) -> Result<ScannedHost, FleetError> {
-    match handshake(host, Pin::LookOnly, algorithms).await {
+async fn scan(
+    host: &Destination,
+    algorithms: Vec<Algorithm>,
+    jump_key: &ControllerKey,
+) -> Result<ScannedHost, FleetError> {
+    match handshake(host, Pin::LookOnly, algorithms, jump_key).await {
         Err(Failure::Seen(key)) => Ok(ScannedHost {
             fingerprint: fingerprint_of(&key),
             key: keys::host_key(&key).map_err(|error| handshake_failed(host, error.to_string()))?,

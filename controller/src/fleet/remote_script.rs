@@ -41,9 +41,9 @@ pub(super) enum Elevation {
 
 /// What a command is given on its standard input.
 pub(super) struct Upload<'a> {
-    /// The bytes; sent once the script says that it is ready for them.
+    /// The bytes; sent once the script says that it is ready for them, without those that it has from an earlier try.
     pub(super) bytes: &'a [u8],
-    /// Hears how many were sent.
+    /// Hears how many are there.
     pub(super) progress: &'a mut (dyn FnMut(u64) + Send),
 }
 
@@ -171,17 +171,18 @@ pub(super) async fn run(
         .await
         .map_err(|error| connection.lost(&format!("while {doing}"), Some(error)))?;
     let (mut read, write) = channel.split();
-    let (ready, is_ready) = oneshot::channel();
+    let (ready, is_ready) = oneshot::channel::<usize>();
 
     let writing = async {
         write.data_bytes(opening.into_bytes()).await?;
         if let Some(upload) = upload {
             // The script ended before it was ready: reading finds out why.
-            if is_ready.await.is_err() {
+            let Ok(there) = is_ready.await else {
                 return Ok(());
-            }
-            let mut sent = 0;
-            for piece in upload.bytes.chunks(PIECE) {
+            };
+            let rest = upload.bytes.get(there..).unwrap_or_default();
+            let mut sent = there as u64;
+            for piece in rest.chunks(PIECE) {
                 write.data_bytes(piece.to_vec()).await?;
                 sent += piece.len() as u64;
                 (upload.progress)(sent);
@@ -204,7 +205,8 @@ pub(super) async fn run(
                 Some(ChannelMsg::Data { data }) => {
                     keep(&mut outcome.stdout, &data);
                     if ready.is_some() && outcome.said("ready").is_some() {
-                        ready.take().map(|ready| ready.send(()));
+                        let there = outcome.said("have").and_then(|have| have.parse().ok());
+                        ready.take().map(|ready| ready.send(there.unwrap_or(0)));
                     }
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => keep(&mut outcome.stderr, &data),

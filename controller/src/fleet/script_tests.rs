@@ -71,6 +71,7 @@ impl Host {
             ("root", root),
             ("agent", "/usr/local/lib/allmende/allmende-agent".to_owned()),
             ("sha256", sha256),
+            ("size", AGENT.len().to_string()),
             ("upload", "yes".to_owned()),
             ("line", LINE.to_owned()),
             ("blob", BLOB.to_owned()),
@@ -201,13 +202,39 @@ fn a_link_to_the_keys_stays_a_link() {
 fn a_damaged_upload_changes_nothing() {
     let host = Host::new();
     host.write_keys("ssh-rsa AAAAother\n");
-    let said = host.run("install", &[], &AGENT[..7]);
+    let said = host.run("install", &[], &AGENT.to_ascii_uppercase());
     assert!(!said.ok);
-    assert!(said.stderr.contains("damaged (7 bytes)"), "{}", said.stderr);
+    assert!(said.stderr.contains("damaged (17 bytes)"), "{}", said.stderr);
     assert!(!host.agent().exists());
     let left = host.everything();
     assert!(!left.iter().any(|path| path.contains("arriving")), "{left:?}");
     assert_eq!(host.read_keys(), "ssh-rsa AAAAother\n");
+}
+
+#[test]
+fn an_upload_that_was_cut_goes_on_with_the_rest() {
+    let host = Host::new();
+    let (first, rest) = AGENT.split_at(6);
+    let said = host.run("install", &[], first);
+    assert!(
+        !said.ok && said.stderr.contains("only 6 of 17 bytes"),
+        "{}",
+        said.stderr
+    );
+    assert!(!host.agent().exists());
+    // What is left of another agent is of no use.
+    fs::write(host.agent().with_file_name(".arriving.other"), "old").expect("writes");
+
+    let said = host.run("install", &[], rest);
+    assert!(
+        said.ok && said.said("have 6") && said.said("agent new"),
+        "{}{}",
+        said.stdout,
+        said.stderr
+    );
+    assert_eq!(fs::read(host.agent()).expect("reads"), AGENT);
+    let left = host.everything();
+    assert!(!left.iter().any(|path| path.contains("arriving")), "{left:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use allmende_agent::protocol::{
 
 use super::agent_channel::AgentChannel;
 use super::connection::Connection;
-use super::keys::ControllerKey;
+use super::keys::{ControllerKey, ControllerKeys};
 use super::{Destination, EMBEDDED_AGENT, FleetError};
 use crate::model::{Host, HostKey};
 
@@ -27,8 +27,8 @@ impl Session {
     ///
     /// # Errors
     /// See [`FleetError`]; nothing is sent to a host with another key than the pinned one.
-    pub async fn connect(host: &Host, key: &ControllerKey) -> Result<Self, FleetError> {
-        let mut session = Self::open(&Destination::from(host), &host.host_key, key).await?;
+    pub async fn connect(host: &Host, keys: &ControllerKeys) -> Result<Self, FleetError> {
+        let mut session = Self::open(&Destination::from(host), &host.host_key, keys).await?;
         if session.hello().protocol < PROTOCOL_VERSION {
             session.ensure_current().await?;
         }
@@ -39,10 +39,10 @@ impl Session {
     pub(super) async fn open(
         host: &Destination,
         pinned: &HostKey,
-        key: &ControllerKey,
+        keys: &ControllerKeys,
     ) -> Result<Self, FleetError> {
-        let mut connection = Connection::open(host, pinned).await?;
-        connection.log_in(key).await?;
+        let mut connection = Connection::open(host, pinned, &keys.jump).await?;
+        connection.log_in(&keys.agent).await?;
         let channel = AgentChannel::start(&connection).await?;
         let session = Self { connection, channel };
         session.refuse_newer()?;
@@ -113,23 +113,47 @@ impl Session {
         }
     }
 
-    /// Collects the reports of runs that ended without a controller listening, oldest first, each with the run's name.
-    /// They are dropped on the host. The end of a run that lost its controller is waited for, which an event tells.
+    /// Collects the reports of runs that ended without a controller listening, oldest first, each with the run's name: those
+    /// whose names begin with `ours`, for others belong to other controllers. They are dropped on the host. The end of a run that lost its controller is waited for, which an event tells.
     ///
     /// # Errors
     /// As for [`Session::request`].
     pub async fn take_reports(
         &self,
+        ours: &str,
         mut on_event: impl FnMut(Event),
     ) -> Result<Vec<(String, Report)>, FleetError> {
         let mut reports = Vec::new();
-        for run in &self.hello().waiting_reports {
+        for run in self
+            .hello()
+            .waiting_reports
+            .iter()
+            .filter(|run| run.starts_with(ours))
+        {
             let report = self
                 .report(Request::TakeReport { run: run.clone() }, &mut on_event)
                 .await?;
             reports.push((run.clone(), report));
         }
         Ok(reports)
+    }
+
+    /// Lets another key of the controller's start the agent.
+    ///
+    /// # Errors
+    /// As for [`Session::request`].
+    pub async fn authorize(&self, key: &ControllerKey) -> Result<(), FleetError> {
+        let public_key = key.public_key().to_owned();
+        self.request_done(Request::AuthorizeKey { public_key }).await
+    }
+
+    /// Takes a key of the controller's off the host.
+    ///
+    /// # Errors
+    /// As for [`Session::request`].
+    pub async fn withdraw(&self, key: &ControllerKey) -> Result<(), FleetError> {
+        let public_key = key.public_key().to_owned();
+        self.request_done(Request::WithdrawKey { public_key }).await
     }
 
     /// Takes the agent and the controller's key off the host. Nothing of Allmende's own is left there.

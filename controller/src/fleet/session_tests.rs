@@ -27,7 +27,9 @@ pub(super) fn report(stopped: &str) -> Answer {
 }
 
 pub(super) async fn connect(host: &TestHost) -> Session {
-    Session::connect(&host.host, &host.key).await.expect("connects")
+    Session::connect(&host.host, &host.keys())
+        .await
+        .expect("connects")
 }
 
 /// The error of a session whose agent behaves like this after its hello and a request.
@@ -57,7 +59,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let host = TestHost::start(move |agent, _| play(agent)).await;
-    let outcome = timeout(SOON, Session::connect(&host.host, &host.key))
+    let outcome = timeout(SOON, Session::connect(&host.host, &host.keys()))
         .await
         .expect("in time");
     outcome.err().expect("fails").to_string()
@@ -183,7 +185,7 @@ async fn a_noisy_login_shell_does_no_harm() {
 }
 
 #[tokio::test]
-async fn reports_that_wait_are_collected() {
+async fn reports_that_wait_are_collected_but_not_those_of_another_controller() {
     let host = TestHost::start(|mut agent, _| async move {
         agent.hello().await;
         let (id, request) = agent.request().await.expect("asked");
@@ -192,7 +194,11 @@ async fn reports_that_wait_are_collected() {
         agent.until_input_ends().await;
     })
     .await;
-    let reports = connect(&host).await.take_reports(|_| ()).await.expect("answers");
+    let reports = connect(&host)
+        .await
+        .take_reports("run-", |_| ())
+        .await
+        .expect("answers");
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0].0, "run-1");
     assert_eq!(reports[0].1.stopped.as_deref(), Some("broke off"));
@@ -204,7 +210,7 @@ async fn another_host_key_stops_everything_before_the_login() {
     let shown = fingerprint(&host.host.host_key).expect("parses");
     host.host.host_key = another_host_key();
     let pinned = fingerprint(&host.host.host_key).expect("parses");
-    let error = Session::connect(&host.host, &host.key)
+    let error = Session::connect(&host.host, &host.keys())
         .await
         .err()
         .expect("refuses");
@@ -220,16 +226,16 @@ async fn another_host_key_stops_everything_before_the_login() {
 #[tokio::test]
 async fn the_first_contact_shows_the_key_and_logs_nobody_in() {
     let host = TestHost::start(|_, _| async {}).await;
-    let seen = probe(&host.destination()).await.expect("looks");
+    let seen = probe(&host.destination(), &host.key).await.expect("looks");
     assert_eq!(seen.key, host.host.host_key);
     assert_eq!(seen.fingerprint, fingerprint(&seen.key).expect("parses"));
     assert_eq!(
-        probe_for(&host.destination(), &seen.fingerprint)
+        probe_for(&host.destination(), &seen.fingerprint, &host.key)
             .await
             .expect("finds"),
         seen
     );
-    let error = probe_for(&host.destination(), "SHA256:other")
+    let error = probe_for(&host.destination(), "SHA256:other", &host.key)
         .await
         .expect_err("is not there");
     assert!(matches!(error, FleetError::FingerprintMismatch { .. }), "{error}");
@@ -241,7 +247,7 @@ async fn the_first_contact_shows_the_key_and_logs_nobody_in() {
 async fn a_refused_key_says_which_line_is_missing() {
     let mut host = TestHost::start(|_, _| async {}).await;
     host.key = ControllerKey::generate().expect("generates");
-    let error = Session::connect(&host.host, &host.key)
+    let error = Session::connect(&host.host, &host.keys())
         .await
         .err()
         .expect("refuses");
@@ -255,7 +261,7 @@ async fn nothing_listening_is_told_from_no_ssh_server() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
     host.host.port = silent.local_addr().expect("is bound").port();
     drop(silent);
-    let error = Session::connect(&host.host, &host.key)
+    let error = Session::connect(&host.host, &host.keys())
         .await
         .err()
         .expect("fails");
@@ -269,7 +275,7 @@ async fn nothing_listening_is_told_from_no_ssh_server() {
             let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, hello).await;
         }
     });
-    let error = timeout(SOON, Session::connect(&host.host, &host.key))
+    let error = timeout(SOON, Session::connect(&host.host, &host.keys()))
         .await
         .expect("in time");
     let error = error.err().expect("fails");

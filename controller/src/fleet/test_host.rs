@@ -15,7 +15,7 @@ use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, S
 use tokio::net::TcpListener;
 
 use super::frames::{FrameDecoder, encode};
-use super::keys::{ControllerKey, host_key};
+use super::keys::{ControllerKey, ControllerKeys, host_key};
 use super::{Destination, EMBEDDED_AGENT};
 use crate::model::{Host, HostKey};
 
@@ -75,6 +75,8 @@ impl TestHost {
                 address: "127.0.0.1".to_owned(),
                 port,
                 host_key: pinned,
+                jumps: Vec::new(),
+                lock: None,
                 location: None,
                 provider: None,
                 monthly_cost: None,
@@ -84,6 +86,13 @@ impl TestHost {
             },
             key,
             logins,
+        }
+    }
+
+    pub(super) fn keys(&self) -> ControllerKeys {
+        ControllerKeys {
+            agent: self.key.clone(),
+            jump: self.key.clone(),
         }
     }
 
@@ -179,7 +188,7 @@ impl TestAgent {
                 arch: EMBEDDED_AGENT.arch.to_owned(),
                 ..Facts::default()
             },
-            waiting_reports: vec!["run-1".to_owned()],
+            waiting_reports: vec!["run-1".to_owned(), "another-controllers-1".to_owned()],
         };
         self.say(&FromAgent::Hello(hello)).await;
     }

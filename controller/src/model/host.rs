@@ -7,7 +7,7 @@ use allmende_agent::protocol::Facts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Name, Parameters};
+use super::{Jump, Name, Parameters};
 
 /// A Debian or Ubuntu machine reached over SSH.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,12 @@ pub struct Host {
     pub port: u16,
     /// The key it must show; every other key stops everything.
     pub host_key: HostKey,
+    /// Hosts through which it is reached, the first one first; none when it is reached directly.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jumps: Vec<Jump>,
+    /// Set while nothing on it may be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<HostLock>,
     /// Where it stands.
     pub location: Option<String>,
     /// Who runs the machine or the building.
@@ -34,6 +40,17 @@ pub struct Host {
     pub facts: Facts,
     /// The last contact.
     pub seen_at: Timestamp,
+}
+
+/// Why nothing on a host may be changed for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostLock {
+    /// Who locked it.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: String,
 }
 
 /// The public key of a host in OpenSSH's form, without a comment: "ssh-ed25519 AAAA…".

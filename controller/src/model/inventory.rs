@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Contact, Host, HostKey, MonthlyCost, Name, Organisation, Parameters, Sector, Service, ServiceRef,
+    Contact, Host, HostKey, Jump, MonthlyCost, Name, Organisation, Parameters, Sector, Service, ServiceRef,
 };
 
 /// Organisations, hosts and services.
@@ -57,6 +57,9 @@ pub struct HostEntry {
     pub port: u16,
     /// The key it must show.
     pub host_key: HostKey,
+    /// The way there: the hosts in between, the first first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jumps: Vec<Jump>,
     /// Where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
@@ -180,6 +183,7 @@ impl From<&Host> for HostEntry {
             address: host.address.clone(),
             port: host.port,
             host_key: host.host_key.clone(),
+            jumps: host.jumps.clone(),
             location: host.location.clone(),
             provider: host.provider.clone(),
             monthly_cost_cents: host.monthly_cost,
@@ -200,6 +204,8 @@ impl HostEntry {
             address: self.address.clone(),
             port: self.port,
             host_key: self.host_key.clone(),
+            jumps: self.jumps.clone(),
+            lock: None,
             location: self.location.clone(),
             provider: self.provider.clone(),
             monthly_cost: self.monthly_cost_cents,

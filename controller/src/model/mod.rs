@@ -3,15 +3,17 @@
 mod host;
 mod inventory;
 mod job;
+mod jump;
 mod name;
 mod organisation;
 mod person;
 mod secret;
 mod service;
 
-pub use host::{Host, HostKey, MonthlyCost};
+pub use host::{Host, HostKey, HostLock, MonthlyCost};
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
+pub use jump::{Jump, JumpAddress};
 pub use name::{InvalidName, Name, ServiceRef, instance_name};
 pub use organisation::{Contact, Organisation, Sector};
 pub use person::{Actor, Role};

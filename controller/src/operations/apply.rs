@@ -116,7 +116,7 @@ impl Operation for ApplyHost {
             .set_facts(&host.name, &facts, jiff::Timestamp::now())
             .await?;
         let assembly = Self::assemble(controller, &session, &host, &services).await?;
-        let run = run_of(context);
+        let run = run_of(context).await?;
         let notify = |event: JobEventKind| context.notify(event);
         let done = provision::apply(
             &session,
@@ -172,11 +172,12 @@ impl Operation for ApplyHost {
 }
 
 /// How a job's run is called on its host.
-pub(super) fn run_of(context: &JobContext<'_>) -> Run {
-    Run {
-        id: format!("job-{}", context.job_id()),
+pub(super) async fn run_of(context: &JobContext<'_>) -> Result<Run, OperationError> {
+    let prefix = context.controller().run_prefix().await?;
+    Ok(Run {
+        id: format!("{prefix}job-{}", context.job_id()),
         holder: format!("{}, job {}", context.actor().name, context.job_id()),
-    }
+    })
 }
 
 /// What runs that nobody waited for left behind becomes part of this job's story.
@@ -191,7 +192,8 @@ pub(super) async fn collect_reports(
             event,
         });
     };
-    for (run, report) in session.take_reports(on_event).await? {
+    let prefix = context.controller().run_prefix().await?;
+    for (run, report) in session.take_reports(&prefix, on_event).await? {
         let changed = report
             .resources
             .iter()

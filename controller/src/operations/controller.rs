@@ -5,15 +5,19 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::OperationError;
 use crate::catalogue::{Bindings, Care, Catalogue, ServiceTemplate, Surroundings, Wanted};
-use crate::fleet::{ControllerKey, Session};
-use crate::model::{Actor, Host, Organisation, Secret, Service};
+use crate::fleet::{ControllerKey, ControllerKeys, Session};
+use crate::model::{Actor, Host, Name, Organisation, Secret, Service};
 use crate::provision::{ArchiveCache, Assembler, IssuedCertificate, create_authority};
 use crate::settings::Settings;
 use crate::store::{AuditPhase, AuditRecord, AuditVerdict, FILE_NAME, Store};
 use crate::vault::{KEY_FILE, SecretScope, Vault};
+
+/// What the key that starts agents is called in the vault: the controller's for all hosts, and a host's own.
+pub(super) const SSH_KEY: &str = "ssh_key";
 
 /// Everything that operations work with.
 pub struct Controller {
@@ -52,7 +56,7 @@ impl Controller {
         Vault::init(data_dir)?;
         let store = Store::open(&data_dir.join(FILE_NAME)).await?;
         let controller = Self::with(store, data_dir, &[]).await?;
-        controller.ssh_key().await?;
+        controller.own_key(SSH_KEY).await?;
         controller.authority().await?;
         Ok(!there)
     }
@@ -86,17 +90,49 @@ impl Controller {
         })
     }
 
-    /// The key with which the controller logs in to hosts; made when it is asked for the first time.
+    /// The keys with which the controller comes to a host: to its agent with one that was made for it by a rotation, else with
+    /// the one for all hosts.
     ///
     /// # Errors
     /// What the vault says.
-    pub async fn ssh_key(&self) -> Result<ControllerKey, OperationError> {
+    pub async fn ssh_keys(&self, host: &Name) -> Result<ControllerKeys, OperationError> {
+        let own = self.vault.get(&SecretScope::Host(host.clone()), SSH_KEY).await?;
+        Ok(ControllerKeys {
+            agent: match own {
+                Some(text) => ControllerKey::from_openssh(&text)?,
+                None => self.own_key(SSH_KEY).await?,
+            },
+            jump: self.jump_key().await?,
+        })
+    }
+
+    /// The key that gets through jump hosts.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn jump_key(&self) -> Result<ControllerKey, OperationError> {
+        self.own_key("jump_key").await
+    }
+
+    /// A key of the controller's; made when it is asked for the first time.
+    async fn own_key(&self, name: &str) -> Result<ControllerKey, OperationError> {
         let make = || Ok::<_, OperationError>(ControllerKey::generate()?.to_openssh()?);
         let text = self
             .vault
-            .get_or_create(&SecretScope::Controller, "ssh_key", make)
+            .get_or_create(&SecretScope::Controller, name, make)
             .await?;
         Ok(ControllerKey::from_openssh(&text)?)
+    }
+
+    /// What the names of this controller's runs begin with on hosts, which may have several controllers.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn run_prefix(&self) -> Result<String, OperationError> {
+        let key = self.own_key(SSH_KEY).await?;
+        let hash = Sha256::digest(key.public_key());
+        let id: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Ok(format!("{id}-"))
     }
 
     /// The controller's certificate authority; made when it is asked for the first time.
@@ -122,8 +158,8 @@ impl Controller {
     /// # Errors
     /// What stands in the way to the host.
     pub async fn session(&self, host: &Host) -> Result<Session, OperationError> {
-        let key = self.ssh_key().await?;
-        let mut session = Session::connect(host, &key).await?;
+        let keys = self.ssh_keys(&host.name).await?;
+        let mut session = Session::connect(host, &keys).await?;
         session.ensure_current().await?;
         Ok(session)
     }

@@ -41,6 +41,20 @@ pub enum OperationError {
         /// The last lines that its program printed, secrets masked.
         said: Vec<String>,
     },
+    /// Somebody wants nothing to be changed on a host.
+    #[error(
+        "{host} is locked by {by} since {since}: {reason}. Nothing is changed on it; when that is over: allmende host unlock {host}"
+    )]
+    Locked {
+        /// The host.
+        host: Name,
+        /// Who locked it.
+        by: String,
+        /// Since when, local time.
+        since: String,
+        /// Why.
+        reason: String,
+    },
     /// A person ended it.
     #[error(
         "it was cancelled: a host finishes what it has in hand, and what was changed stays changed. To go on, repeat the command"

@@ -1,34 +1,13 @@
 //! Operations on hosts that need the host itself: add, remove, read facts.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::access::OwnAccess;
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
-use crate::fleet::{self, Destination, PersonalAccess, Question, Step};
-use crate::model::{Host, JobEventKind, MonthlyCost, Name, Outcome, Parameters, Secret};
-
-/// Asks the person who adds a host for a password or passphrase; none when there is no answer.
-#[derive(Clone)]
-pub struct Asker(pub Arc<Ask>);
-
-/// Answers a question, or gives no answer.
-type Ask = dyn Fn(&Question) -> Option<Secret> + Send + Sync;
-
-impl Default for Asker {
-    fn default() -> Self {
-        Self(Arc::new(|_| None))
-    }
-}
-
-impl fmt::Debug for Asker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Asker")
-    }
-}
+use crate::fleet::Destination;
+use crate::model::{Host, Jump, MonthlyCost, Name, Outcome, Parameters};
+use crate::vault::SecretScope;
 
 /// Takes a host into care: puts the agent and Allmende's key in place with your own access, once
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -45,15 +24,13 @@ pub struct AddHost {
     /// Address or name under which it is reached
     #[arg(long)]
     pub address: String,
-    /// Port of its SSH server
-    #[arg(long, default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: u16,
-    /// User to log in as with your own access: root, or one who may use sudo
-    #[arg(long, default_value = "root")]
-    pub user: String,
-    /// Your own private key for it; without one, your ssh-agent or your password is used
-    #[arg(long, value_name = "FILE")]
-    pub identity: Option<PathBuf>,
+    /// Port of its SSH server; 22 if nothing else is said
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Your own access to it.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub access: OwnAccess,
     /// Fingerprint of its host key, as its console or provider shows it; without one you are asked
     #[arg(long, value_name = "SHA256:…")]
     pub fingerprint: Option<String>,
@@ -66,19 +43,19 @@ pub struct AddHost {
     /// What it costs a month, in euros
     #[arg(long, value_name = "EUROS")]
     pub monthly_cost: Option<MonthlyCost>,
-    /// Who answers questions while the person's access is used.
-    #[arg(skip)]
-    #[serde(skip)]
-    pub asker: Asker,
 }
 
 impl AddHost {
-    /// Where the host is.
-    pub fn destination(&self) -> Destination {
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(22)
+    }
+
+    fn destination(&self, jumps: Vec<Jump>) -> Destination {
         Destination {
             name: self.name.to_string(),
             address: self.address.clone(),
-            port: self.port,
+            port: self.port(),
+            jumps,
         }
     }
 
@@ -91,24 +68,6 @@ impl AddHost {
         }
         Ok(())
     }
-}
-
-/// A step of the bootstrap, for people.
-pub(super) fn told(step: Step, host: &Name) -> JobEventKind {
-    let text = match step {
-        Step::LogIn => format!("logging in to {host} with your own access"),
-        Step::Look => format!("looking whether {host} can be taken into care"),
-        Step::SendAgent { sent, total } => {
-            return JobEventKind::Progress {
-                what: format!("sending the agent to {host}"),
-                done: sent,
-                total,
-            };
-        }
-        Step::Prove => "proving that Allmende's own key starts the agent".to_owned(),
-        Step::TakeBack => format!("that did not work: taking everything off {host} again"),
-    };
-    JobEventKind::Step { text }
 }
 
 impl Operation for AddHost {
@@ -129,36 +88,47 @@ impl Operation for AddHost {
     async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
         self.scope(controller).await?;
         self.check(controller).await?;
-        Ok(Preview::of([
+        let mut sentences: Vec<String> = self
+            .access
+            .jumps
+            .iter()
+            .map(|jump| format!("a key that may only pass through would be added for {jump}"))
+            .collect();
+        sentences.extend([
             format!("the agent would be put on {} ({})", self.name, self.address),
             "Allmende's key would be added for root, able to start the agent and nothing else".to_owned(),
-        ]))
+        ]);
+        Ok(Preview::of(sentences))
     }
 
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
         let controller = context.controller();
         self.check(controller).await?;
-        let destination = self.destination();
-        let Some(fingerprint) = &self.fingerprint else {
-            return Err(OperationError::Refused(
-                "adding a host needs the fingerprint of its host key: --fingerprint SHA256:…".to_owned(),
-            ));
-        };
-        let pinned = fleet::probe_for(&destination, fingerprint).await?.key;
-        let key = controller.ssh_key().await?;
-        let mut ask = |question: &Question| (self.asker.0)(question);
-        let mut access = PersonalAccess::new(&self.user, &mut ask);
-        if let Some(identity) = &self.identity {
-            access = access.with_identity(identity);
-        }
-        let mut progress = |step: Step| context.notify(told(step, &self.name));
-        let enrolled = fleet::bootstrap(&destination, &pinned, access, &key, &mut progress).await?;
+        let notify = |event| context.notify(event);
+        let jumps = self.access.open_way(controller, &self.name, &notify).await?;
+        let destination = self.destination(jumps.clone());
+        let jump_key = controller.jump_key().await?;
+        let pinned = self
+            .access
+            .pin(
+                &destination,
+                self.fingerprint.as_ref(),
+                "--fingerprint",
+                &jump_key,
+            )
+            .await?;
+        let enrolled = self
+            .access
+            .enrol(&destination, &self.name, &pinned, context)
+            .await?;
         let host = Host {
             name: self.name.clone(),
             organisation: self.organisation.clone(),
             address: self.address.clone(),
-            port: self.port,
+            port: self.port(),
             host_key: enrolled.host_key,
+            jumps,
+            lock: None,
             location: self.location.clone(),
             provider: self.provider.clone(),
             monthly_cost: self.monthly_cost,
@@ -231,11 +201,13 @@ impl Operation for RemoveHost {
         let controller = context.controller();
         let host = self.host(controller).await?;
         if !self.forget {
-            let key = controller.ssh_key().await?;
+            let keys = controller.ssh_keys(&self.name).await?;
             let session = controller.session(&host).await?;
-            session.uninstall(&key).await?;
+            session.uninstall(&keys.agent).await?;
         }
         controller.store.hosts().remove(&self.name).await?;
+        let secrets = SecretScope::Host(self.name.clone());
+        controller.vault.remove_scope(&secrets).await?;
         Ok(Outcome {
             message: if self.forget {
                 format!(
@@ -244,14 +216,27 @@ impl Operation for RemoveHost {
                 )
             } else {
                 format!(
-                    "{} is out of Allmende's care; the agent and the key are off it.",
-                    self.name
+                    "{} is out of Allmende's care; the agent and the key are off it.{}",
+                    self.name,
+                    left_on_the_way(&host)
                 )
             },
             changed: true,
             ..Outcome::default()
         })
     }
+}
+
+/// What a person has to know about jump hosts, whose accounts are not Allmende's to change.
+fn left_on_the_way(host: &Host) -> String {
+    let jumps: Vec<String> = host.jumps.iter().map(|jump| jump.at.to_string()).collect();
+    if jumps.is_empty() {
+        return String::new();
+    }
+    format!(
+        " If no other host is reached through {}, take the line that ends in allmende-jump out of ~/.ssh/authorized_keys there.",
+        jumps.join(", ")
+    )
 }
 
 /// Reads what a host is

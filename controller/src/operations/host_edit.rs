@@ -18,6 +18,8 @@ pub enum HostField {
     Provider,
     /// What it costs
     MonthlyCost,
+    /// The hosts on the way to it: it is reached directly
+    Jump,
 }
 
 /// Changes what is known about a host, or its settings; the next `apply` brings settings about
@@ -122,6 +124,7 @@ impl EditHost {
                 HostField::Location => host.location = None,
                 HostField::Provider => host.provider = None,
                 HostField::MonthlyCost => host.monthly_cost = None,
+                HostField::Jump => host.jumps.clear(),
             }
         }
         if self.location.is_some() {

@@ -1,13 +1,11 @@
 //! Putting the agent and the key back on a host that lost them.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::host::{Asker, told};
+use super::access::OwnAccess;
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
-use crate::fleet::{self, Destination, PersonalAccess, Question, Step};
+use crate::fleet::{self, Destination};
 use crate::model::{Name, Outcome};
 
 /// Puts the agent and Allmende's key back on a host, with your own access: also after it was installed anew
@@ -15,19 +13,13 @@ use crate::model::{Name, Outcome};
 pub struct RepairHost {
     /// The host
     pub name: Name,
-    /// User to log in as with your own access: root, or one who may use sudo
-    #[arg(long, default_value = "root")]
-    pub user: String,
-    /// Your own private key for it; without one, your ssh-agent or your password is used
-    #[arg(long, value_name = "FILE")]
-    pub identity: Option<PathBuf>,
+    /// Your own access to it.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub access: OwnAccess,
     /// Fingerprint of its new host key, as its console or provider shows it; without one, the key must be the known one
     #[arg(long, value_name = "SHA256:…")]
     pub fingerprint: Option<String>,
-    /// Who answers questions while the person's access is used.
-    #[arg(skip)]
-    #[serde(skip)]
-    pub asker: Asker,
 }
 
 impl Operation for RepairHost {
@@ -60,24 +52,28 @@ impl Operation for RepairHost {
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
         let controller = context.controller();
         let host = controller.store.hosts().get(&self.name).await?;
-        let destination = Destination::from(&host);
+        let notify = |event| context.notify(event);
+        let mut destination = Destination::from(&host);
+        if !self.access.jumps.is_empty() {
+            destination.jumps = self.access.open_way(controller, &self.name, &notify).await?;
+        }
         let expected = match &self.fingerprint {
-            Some(fingerprint) => fleet::probe_for(&destination, fingerprint).await?.key,
+            Some(fingerprint) => {
+                let jump_key = controller.jump_key().await?;
+                fleet::probe_for(&destination, fingerprint, &jump_key).await?.key
+            }
             None => host.host_key.clone(),
         };
-        let key = controller.ssh_key().await?;
-        let mut ask = |question: &Question| (self.asker.0)(question);
-        let mut access = PersonalAccess::new(&self.user, &mut ask);
-        if let Some(identity) = &self.identity {
-            access = access.with_identity(identity);
-        }
-        let mut progress = |step: Step| context.notify(told(step, &self.name));
-        let enrolled = fleet::bootstrap(&destination, &expected, access, &key, &mut progress).await?;
+        let enrolled = self
+            .access
+            .enrol(&destination, &self.name, &expected, context)
+            .await?;
         controller
             .store
             .hosts()
             .update(&self.name, |host| {
                 host.host_key = enrolled.host_key;
+                host.jumps = destination.jumps;
                 host.facts = enrolled.facts;
                 host.seen_at = jiff::Timestamp::now();
             })

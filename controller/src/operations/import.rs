@@ -193,6 +193,8 @@ impl ImportInventory {
                 // The host itself says what it is.
                 wanted.facts.clone_from(&known.facts);
                 wanted.seen_at = known.seen_at;
+                // A lock is lifted by those who know why it is there.
+                wanted.lock.clone_from(&known.lock);
                 let fields = differences(&HostEntry::from(&known), &HostEntry::from(&wanted));
                 if !fields.is_empty() {
                     changes.sentences.push(format!("host {name}: {fields}"));

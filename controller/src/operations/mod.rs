@@ -1,12 +1,15 @@
 //! Operations: everything that somebody can ask Allmende to do. One struct each; authorisation, audit, locks, dry-run and
 //! progress live here once, for all faces.
 
+mod access;
 mod action;
 mod apply;
 mod controller;
 mod error;
 mod host;
 mod host_edit;
+mod host_keys;
+mod host_lock;
 mod host_repair;
 mod import;
 mod organisation;
@@ -20,12 +23,15 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use access::{Asker, OwnAccess, Person};
 pub use action::RunAction;
 pub use apply::ApplyHost;
 pub use controller::Controller;
 pub use error::OperationError;
-pub use host::{AddHost, Asker, ReadFacts, RemoveHost};
+pub use host::{AddHost, ReadFacts, RemoveHost};
 pub use host_edit::EditHost;
+pub use host_keys::{AcceptHostKey, RotateHostKey};
+pub use host_lock::{LockHost, UnlockHost};
 pub use host_repair::RepairHost;
 pub use import::{ImportInventory, open_secrets, seal_secrets};
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};

@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 
-use super::{Controller, Operation, OperationError};
+use super::{Controller, Operation, OperationError, Scope};
 use crate::model::{Actor, Job, JobEvent, JobEventKind, JobId, JobState, Outcome, Role};
 use crate::store::{AuditPhase, AuditRecord, Claimed, NewJob, Store, StoreError};
 use holder::Holder;
@@ -92,9 +92,12 @@ pub async fn execute<O: Operation>(
     })?;
     let allowed = async {
         authorise(controller, actor, operation.role(controller).await?)?;
-        operation.scope(controller).await
+        let scope = operation.scope(controller).await?;
+        refuse_locked(controller, &scope).await?;
+        Ok(scope)
     };
-    let scope = match allowed.await {
+    let scope: Result<Scope, OperationError> = allowed.await;
+    let scope = match scope {
         Ok(scope) => scope,
         Err(error) => {
             let refused = AuditRecord {
@@ -225,6 +228,21 @@ fn authorise(controller: &Controller, actor: &Actor, needed: Role) -> Result<(),
     }
 }
 
+/// Refuses to change hosts that somebody has locked.
+async fn refuse_locked(controller: &Controller, scope: &Scope) -> Result<(), OperationError> {
+    for name in &scope.hosts {
+        if let Some(lock) = controller.store.hosts().get(name).await?.lock {
+            return Err(OperationError::Locked {
+                host: name.clone(),
+                by: lock.by,
+                since: local_time(lock.since),
+                reason: lock.reason,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Renews the lease again and again; ends only when it is lost.
 async fn keep_lease(store: Store, job: JobId, holder: Holder, every: Duration) -> StoreError {
     let mut renewed = Instant::now();
@@ -261,6 +279,14 @@ fn message(error: &OperationError) -> Outcome {
     }
 }
 
+/// A time as people here read it, with its date unless that is today's.
 fn local_time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
+    let here = |at: Timestamp| at.to_zoned(TimeZone::system());
+    let (at, now) = (here(at), here(Timestamp::now()));
+    let format = if at.date() == now.date() {
+        "%H:%M:%S"
+    } else {
+        "%Y-%m-%d %H:%M:%S"
+    };
+    at.strftime(format).to_string()
 }

@@ -103,7 +103,7 @@ impl Operation for RemoveService {
             let session = controller.session(&host).await?;
             collect_reports(&session, &host.name, context).await?;
             let assembly = self.assemble(controller, &session, &host, &service).await?;
-            let run = run_of(context);
+            let run = run_of(context).await?;
             let notify = |event: JobEventKind| context.notify(event);
             provision::apply(
                 &session,

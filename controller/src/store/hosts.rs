@@ -18,6 +18,8 @@ struct Row {
     address: String,
     port: u16,
     host_key: String,
+    jumps: String,
+    lock: Option<String>,
     location: Option<String>,
     provider: Option<String>,
     monthly_cost_cents: Option<u32>,
@@ -29,7 +31,7 @@ struct Row {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT h.name, o.name AS organisation, h.address, h.port, h.host_key, h.location, h.provider,
+            "SELECT h.name, o.name AS organisation, h.address, h.port, h.host_key, h.jumps, h.lock, h.location, h.provider,
                     h.monthly_cost_cents, h.settings, h.facts, h.seen_at
              FROM hosts h LEFT JOIN organisations o ON o.id = h.organisation_id ",
             $rest
@@ -46,6 +48,8 @@ impl Row {
             address: self.address,
             port: self.port,
             host_key: HostKey(self.host_key),
+            jumps: from_json(&self.jumps, &what)?,
+            lock: self.lock.map(|text| from_json(&text, &what)).transpose()?,
             location: self.location,
             provider: self.provider,
             monthly_cost: self.monthly_cost_cents.map(MonthlyCost),
@@ -66,8 +70,8 @@ impl Hosts<'_> {
         let organisation = organisations::optional_id(&mut transaction, host.organisation.as_ref()).await?;
         sqlx::query(
             "INSERT INTO hosts (name, organisation_id, address, port, host_key, location, provider,
-                                monthly_cost_cents, settings, facts, seen_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                monthly_cost_cents, settings, facts, seen_at, jumps, lock)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(host.name.as_str())
         .bind(organisation)
@@ -80,6 +84,8 @@ impl Hosts<'_> {
         .bind(to_json(&host.settings)?)
         .bind(to_json(&host.facts)?)
         .bind(host.seen_at.as_millisecond())
+        .bind(to_json(&host.jumps)?)
+        .bind(host.lock.as_ref().map(to_json).transpose()?)
         .execute(&mut *transaction)
         .await
         .map_err(|error| match error {
@@ -126,7 +132,8 @@ impl Hosts<'_> {
         let organisation = organisations::optional_id(&mut transaction, host.organisation.as_ref()).await?;
         sqlx::query(
             "UPDATE hosts SET organisation_id = $2, address = $3, port = $4, host_key = $5, location = $6,
-                              provider = $7, monthly_cost_cents = $8, settings = $9, facts = $10, seen_at = $11
+                              provider = $7, monthly_cost_cents = $8, settings = $9, facts = $10, seen_at = $11,
+                              jumps = $12, lock = $13
              WHERE name = $1",
         )
         .bind(name.as_str())
@@ -140,6 +147,8 @@ impl Hosts<'_> {
         .bind(to_json(&host.settings)?)
         .bind(to_json(&host.facts)?)
         .bind(host.seen_at.as_millisecond())
+        .bind(to_json(&host.jumps)?)
+        .bind(host.lock.as_ref().map(to_json).transpose()?)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;

@@ -29,7 +29,7 @@ const SHORTEST: usize = 8;
 pub enum SecretScope {
     /// The controller's own: its SSH key, its certificate authority.
     Controller,
-    /// A host's, for host-wide templates.
+    /// A host's: the controller's own key for it, and what host-wide templates want.
     Host(Name),
     /// A service's: organisation and name. Encrypted with the organisation's key.
     Service(Name, Name),
@@ -199,6 +199,20 @@ impl Vault {
             }
         }
         Ok(secrets)
+    }
+
+    /// Forgets a secret, if there is one.
+    ///
+    /// # Errors
+    /// See [`VaultError`].
+    pub async fn remove(&self, scope: &SecretScope, name: &str) -> Result<(), VaultError> {
+        if let Some(key) = self.store.secrets().key(&scope.owner()).await? {
+            self.store
+                .secrets()
+                .remove(key.id, &full_name(scope, name))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Forgets all secrets of a scope.

@@ -78,6 +78,8 @@ pub(super) fn host(text: &str, organisation: Option<&str>) -> Host {
         address: "192.0.2.7".to_owned(),
         port: 22,
         host_key: HostKey("ssh-ed25519 AAAA".to_owned()),
+        jumps: Vec::new(),
+        lock: None,
         location: None,
         provider: None,
         monthly_cost: None,
