@@ -32,6 +32,7 @@ fn people_help_themselves_with_a_wiki_and_its_sections_hold() {
     world.run(&["apply", "wiki", "--yes"]).expect(0);
     accounts_come_and_go(&world, host);
     what_makes_no_sense_is_refused(&world);
+    Rehearsal::of_host(&world, "web1", host).ask_all();
     Rehearsal::of(&world, "wiki", host).perform();
     // What came back is the wiki with its accounts.
     world
