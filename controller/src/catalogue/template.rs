@@ -1,6 +1,6 @@
 //! The definition of a service template: what a `service.toml` may say.
 //!
-//! `docs/service-template.md` documents the format for authors.
+//! `templates/README.md` documents the format for authors; the documentation of the fields here becomes its reference.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub struct Text {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// The version of the format, [`FORMAT`].
     pub format: u32,
     /// The folder's name.
     pub name: String,

@@ -5,14 +5,16 @@ mod assembly;
 mod authority;
 mod folder;
 mod removal;
+mod trial;
 
 use allmende_agent::protocol::{Action, Event, RefusalKind, Report, Request};
 use serde::Serialize;
 
 pub use archives::{ArchiveCache, ArchiveError};
-pub use assembly::{Assembler, Assembly, Part};
+pub use assembly::{Assembler, Assembly, BASE, Part, settings_for};
 pub use authority::{AuthorityError, IssuedCertificate, create as create_authority};
 pub use removal::{Data, turned_around};
+pub use trial::{Tried, try_check};
 
 use crate::catalogue::CatalogueError;
 use crate::fleet::{BlobSource, FleetError, Session};
