@@ -24,7 +24,7 @@ pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedSpec};
 pub use error::{CatalogueError, Problem};
 pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
-pub use sections::{Action, ActionCall, Care, DumpSource};
+pub use sections::{Action, ActionCall, ActionRisk, Care, DumpSource, OutputKind};
 pub use template::{FORMAT, Manifest, Scope, Text};
 
 use crate::model::{Parameters, Secret};

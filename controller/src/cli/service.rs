@@ -209,7 +209,8 @@ fn state(service: &Service) -> String {
     }
 }
 
-fn read_secrets(files: &[Setting]) -> Result<BTreeMap<String, Secret>, CliError> {
+/// The secrets in these files, by parameter.
+pub(super) fn read_secrets(files: &[Setting]) -> Result<BTreeMap<String, Secret>, CliError> {
     files
         .iter()
         .map(|Setting { name, value }| {

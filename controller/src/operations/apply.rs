@@ -169,6 +169,7 @@ impl Operation for ApplyHost {
             },
             changed,
             details: serde_json::to_value(&done).unwrap_or_default(),
+            ..Outcome::default()
         })
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope, Setting};
-use crate::catalogue::{Scope as TemplateScope, ServiceTemplate, WantedSpec};
+use crate::catalogue::{Parameter, Scope as TemplateScope, WantedSpec};
 use crate::model::{Host, Name, Organisation, Outcome, Parameters, Secret, Service, ServiceRef};
 use crate::provision::ProvisionError;
 use crate::store::StoreError;
@@ -90,9 +91,9 @@ impl AddService {
                 )));
             }
         }
-        let parameters = given(template, &self.set, &Parameters::new())?;
+        let parameters = given(&template.manifest.params, &self.set, &Parameters::new())?;
         template.check_given(&parameters)?;
-        check_secrets(template, &self.secrets)?;
+        check_secrets(&template.manifest.name, &template.manifest.params, &self.secrets)?;
         let service = Service {
             name: self.name.clone(),
             organisation: self.organisation.clone(),
@@ -194,7 +195,7 @@ impl EditService {
     async fn edited(&self, controller: &Controller) -> Result<(Service, Vec<String>), OperationError> {
         let old = controller.store.services().find(&self.service).await?;
         let template = controller.catalogue.get(&old.template)?;
-        let mut parameters = given(template, &self.set, &old.parameters)?;
+        let mut parameters = given(&template.manifest.params, &self.set, &old.parameters)?;
         for name in &self.unset {
             if parameters.remove(name).is_none() {
                 return Err(OperationError::Refused(format!(
@@ -204,7 +205,7 @@ impl EditService {
             }
         }
         template.check_given(&parameters)?;
-        check_secrets(template, &self.secrets)?;
+        check_secrets(&template.manifest.name, &template.manifest.params, &self.secrets)?;
         if let Some(applied) = &old.applied {
             controller
                 .catalogue
@@ -337,19 +338,14 @@ impl Operation for RemoveService {
 }
 
 /// Values that were given, over those that were there. Secrets are refused: a command line is no place for them.
-fn given(
-    template: &ServiceTemplate,
+pub(super) fn given(
+    params: &IndexMap<String, Parameter>,
     set: &[Setting],
     before: &Parameters,
 ) -> Result<Parameters, OperationError> {
     let mut parameters = before.clone();
     for Setting { name, value } in set {
-        if template
-            .manifest
-            .params
-            .get(name)
-            .is_some_and(crate::catalogue::Parameter::is_secret)
-        {
+        if params.get(name).is_some_and(Parameter::is_secret) {
             return Err(OperationError::Refused(format!(
                 "{name} is a secret, and everybody on this machine can read a command line. Leave it out and it is generated, or give it with --secret-file {name}=FILE"
             )));
@@ -359,21 +355,20 @@ fn given(
     Ok(parameters)
 }
 
-fn check_secrets(
-    template: &ServiceTemplate,
+/// Refuses secrets that do not fit, or that `owner` does not ask for.
+pub(super) fn check_secrets(
+    owner: &str,
+    params: &IndexMap<String, Parameter>,
     secrets: &BTreeMap<String, Secret>,
 ) -> Result<(), OperationError> {
     for (name, secret) in secrets {
-        match template.manifest.params.get(name) {
+        match params.get(name) {
             Some(parameter) if parameter.is_secret() => parameter
                 .check(secret.reveal())
                 .map(drop)
                 .map_err(|expected| OperationError::Refused(format!("{name}: {expected}")))?,
             _ => {
-                return Err(OperationError::Refused(format!(
-                    "{} has no secret {name:?}",
-                    template.manifest.name
-                )));
+                return Err(OperationError::Refused(format!("{owner} has no secret {name:?}")));
             }
         }
     }
