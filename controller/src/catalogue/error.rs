@@ -51,6 +51,14 @@ pub enum CatalogueError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A template cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Unwritable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// There is no such template.
     #[error("there is no service template {name:?}; there are: {known}")]
     Unknown {

@@ -8,6 +8,7 @@ mod parameter;
 mod part;
 mod render;
 mod sections;
+mod skeleton;
 mod template;
 mod upgrade;
 
@@ -24,7 +25,10 @@ pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedSpec};
 pub use error::{CatalogueError, Problem};
 pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
-pub use sections::{Action, ActionCall, ActionRisk, Care, DumpSource, OutputKind};
+pub use sections::{
+    Action, ActionCall, ActionRisk, Care, Check, DumpSource, HttpCheck, OutputKind, Question,
+};
+pub use skeleton::write_skeleton;
 pub use template::{FORMAT, Manifest, Scope, Text};
 
 use crate::model::{Parameters, Secret};

@@ -190,7 +190,8 @@ async fn add_service(
     Ok(cloud.name)
 }
 
-async fn job<O: Operation>(
+/// Runs an operation as a job and says what came of it.
+pub(super) async fn job<O: Operation>(
     operation: &O,
     controller: &Controller,
     style: Style,

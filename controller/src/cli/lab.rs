@@ -85,7 +85,8 @@ pub struct Down {
     purge: bool,
 }
 
-fn release(text: &str) -> Result<Release, String> {
+/// A Debian release that practice hosts can have.
+pub(super) fn release(text: &str) -> Result<Release, String> {
     Release::parse(text).ok_or_else(|| {
         let known: Vec<String> = lab::RELEASES.iter().map(|r| r.number.to_string()).collect();
         format!("practice hosts can have Debian {}", known.join(" or "))
@@ -175,7 +176,8 @@ pub async fn ready(
     Ok(lab.up(options, &progress).await?)
 }
 
-fn progress(style: Style) -> impl Fn(&str) + Send + Sync {
+/// Tells a person what the lab does.
+pub(super) fn progress(style: Style) -> impl Fn(&str) + Send + Sync {
     move |text: &str| eprintln!("{} {text}", style.dim("·"))
 }
 

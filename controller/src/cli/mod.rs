@@ -32,6 +32,7 @@ mod service;
 mod status;
 mod style;
 mod template;
+mod template_try;
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -193,8 +194,7 @@ impl Cli {
             Command::Organisation(command) => organisation::run(command, &self.open().await?, style).await,
             Command::Host(command) => host::run(command, &self.open().await?, style).await,
             Command::Template(command) => {
-                let catalogue = self.catalogue()?;
-                template::run(command, catalogue, style).map(Answer::from)
+                template::run(command, &self.template_folders()?, &self.data_dir(), style).await
             }
             Command::Service(command) => service::run(command, &self.open().await?, style).await,
             Command::Action(command) => action::run(command, &self.open().await?, style).await,
@@ -219,11 +219,11 @@ impl Cli {
         Ok(Controller::open(&self.data_dir(), &self.templates).await?)
     }
 
-    /// Templates can be looked at before there is a data directory.
-    fn catalogue(&self) -> Result<crate::catalogue::Catalogue, CliError> {
+    /// Folders of templates beside the program's own. They can be looked at before there is a data directory.
+    fn template_folders(&self) -> Result<Vec<PathBuf>, CliError> {
         let mut folders = crate::settings::Settings::load(&self.data_dir())?.templates;
         folders.extend(self.templates.iter().cloned());
-        Ok(crate::catalogue::Catalogue::load(&folders)?)
+        Ok(folders)
     }
 }
 

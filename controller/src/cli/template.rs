@@ -1,12 +1,14 @@
 //! `allmende template`: the service templates there are, and whether they are right.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::style::Style;
-use super::{CliError, care_view, print_json, table};
-use crate::catalogue::{Catalogue, CatalogueError, Scope, ServiceTemplate, lint};
+use super::template_try::{self, Try};
+use super::{Answer, CliError, care_view, print_json, table};
+use crate::catalogue::{Catalogue, CatalogueError, Scope, ServiceTemplate, lint, write_skeleton};
+use crate::model::Name;
 
 /// Service templates: what kinds of services there are
 #[derive(Debug, Subcommand)]
@@ -17,6 +19,10 @@ pub enum TemplateCommand {
     Show(Show),
     /// Checks service templates for mistakes; exit code 3 if there are any
     Lint(Lint),
+    /// Writes a small service template that works, to begin with
+    New(New),
+    /// Tries a service template on a practice host, which is removed again; exit code 3 if something is wrong
+    Try(Try),
 }
 
 /// Whether programs read the output.
@@ -45,8 +51,24 @@ pub struct Lint {
     json: Json,
 }
 
-/// Runs it. The result is false when lint has findings.
-pub fn run(command: &TemplateCommand, catalogue: Catalogue, style: Style) -> Result<bool, CliError> {
+/// Arguments of `template new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// Name of the template: its folder is called so
+    name: Name,
+    /// Folder that holds it, beside others
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    into: PathBuf,
+}
+
+/// Runs it, with these folders of templates beside the program's own. The answer is no when something is wrong with a template.
+pub async fn run(
+    command: &TemplateCommand,
+    folders: &[PathBuf],
+    data_dir: &Path,
+    style: Style,
+) -> Result<Answer, CliError> {
+    let catalogue = Catalogue::load(folders)?;
     match command {
         TemplateCommand::List(Json { json: true }) => {
             print_json(&catalogue.all().map(describe).collect::<Vec<_>>());
@@ -75,9 +97,18 @@ pub fn run(command: &TemplateCommand, catalogue: Catalogue, style: Style) -> Res
                 print!("{}", page(template, style));
             }
         }
-        TemplateCommand::Lint(arguments) => return run_lint(arguments, catalogue),
+        TemplateCommand::Lint(arguments) => return run_lint(arguments, catalogue).map(Answer::from),
+        TemplateCommand::New(New { name, into }) => {
+            let folder = write_skeleton(name, into)?.display().to_string();
+            println!("{folder} is a small service that works. Go on with:");
+            println!("  allmende template lint {folder}");
+            println!("  allmende --templates {} template try {name}", into.display());
+        }
+        TemplateCommand::Try(arguments) => {
+            return template_try::run(arguments, &catalogue, folders, data_dir, style).await;
+        }
     }
-    Ok(true)
+    Ok(Answer::Yes)
 }
 
 /// The folders are looked at beside the templates that they require, and in place of one of the same name.

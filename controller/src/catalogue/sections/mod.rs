@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use action::{Action, ActionCall, ActionRisk, OutputKind};
 pub use backup::{Backup, DumpSource, Restore, Verify};
-pub use check::{Check, CheckEntry};
+pub use check::{Check, CheckEntry, HttpCheck, Question};
 pub use privacy::PersonalData;
 pub use step::Step;
 
