@@ -47,6 +47,19 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
+    /// Reads what belongs to the host itself: its checks can be asked.
+    #[track_caller]
+    pub fn of_host(world: &World, name: &str, host: &'a HostAccess) -> Self {
+        let service = world.run(&["host", "show", name, "--json"]).expect(0).json();
+        assert_eq!(service["problem"], Value::Null);
+        let folder = "/var/tmp/rehearsal".to_owned();
+        Self {
+            host,
+            service,
+            folder,
+        }
+    }
+
     /// All of it: asks every check, backs up, loses the data, sees that verification notices, restores, verifies, and asks
     /// every check again.
     #[track_caller]

@@ -3,5 +3,6 @@
 mod peer;
 
 mod apply;
+mod execute;
 mod frames;
 mod replacement;

@@ -13,6 +13,8 @@ mod template;
 mod upgrade;
 
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

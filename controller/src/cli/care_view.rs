@@ -2,6 +2,7 @@
 
 use super::style::Style;
 use crate::catalogue::{Care, DumpSource, Manifest};
+use crate::operations::OperationError;
 
 /// What a template looks after, before it is anybody's service.
 pub fn summary(manifest: &Manifest, style: Style) -> String {
@@ -23,9 +24,24 @@ pub fn summary(manifest: &Manifest, style: Style) -> String {
         &actions,
         style,
     );
-    if manifest.backup.is_none() {
-        text.push_str("\nIt says nothing about backups.\n");
-    }
+    let listed = |key: &str, field: Option<&str>| -> Vec<String> {
+        let list = manifest
+            .backup
+            .as_ref()
+            .and_then(|backup| backup.get(key)?.as_array());
+        list.into_iter()
+            .flatten()
+            .filter_map(|item| field.map_or(Some(item), |field| item.get(field))?.as_str())
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut kept = listed("paths", None);
+    kept.extend(
+        listed("dumps", Some("id"))
+            .into_iter()
+            .map(|id| format!("the dump {id}")),
+    );
+    list(&mut text, "What belongs in a backup", &kept, style);
     text
 }
 
@@ -56,6 +72,18 @@ fn list(text: &mut String, heading: &str, lines: &[String], style: Style) {
         for line in lines {
             text.push_str(&format!("  {line}\n"));
         }
+    }
+}
+
+/// Adds rendered sections to the JSON of a service or host; `problem` says why there are none, if so.
+pub fn extend(value: &mut serde_json::Value, care: Result<&Care, &OperationError>) {
+    value["problem"] = care.err().map(ToString::to_string).into();
+    let sections = care.map_or_else(
+        |_| serde_json::json!(Care::default()),
+        |care| serde_json::json!(care),
+    );
+    if let (Some(value), serde_json::Value::Object(sections)) = (value.as_object_mut(), sections) {
+        value.extend(sections);
     }
 }
 

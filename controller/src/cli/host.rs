@@ -8,7 +8,7 @@ use super::organisation::{Changing, Show};
 use super::status::local_time;
 use super::style::Style;
 use super::template::Json;
-use super::{Answer, CliError, perform, print_json, show_preview, table};
+use super::{Answer, CliError, care_view, perform, print_json, show_preview, table};
 use crate::fleet;
 use crate::model::Host;
 use crate::operations::{
@@ -116,12 +116,15 @@ async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -
     let services = controller.store.services().on_host(&host.name).await?;
     let fingerprint =
         fleet::fingerprint(&host.host_key).map_err(|error| OperationError::Refused(error.to_string()))?;
+    let care = controller.care_of_host(host).await;
     if json.json {
-        print_json(&serde_json::json!({
+        let mut value = serde_json::json!({
             "host": host,
             "fingerprint": fingerprint,
             "services": services,
-        }));
+        });
+        care_view::extend(&mut value, care.as_ref());
+        print_json(&value);
         return Ok(Answer::Yes);
     }
     let owner = host

@@ -155,14 +155,7 @@ fn describe(
         .map(|template| care_view::actions(&template.manifest));
     value["instance"] = service.instance().into();
     value["actions"] = actions.unwrap_or_default();
-    value["problem"] = care.err().map(ToString::to_string).into();
-    let sections = care.map_or_else(
-        |_| serde_json::json!(Care::default()),
-        |care| serde_json::json!(care),
-    );
-    if let (Some(value), serde_json::Value::Object(sections)) = (value.as_object_mut(), sections) {
-        value.extend(sections);
-    }
+    care_view::extend(&mut value, care);
     value
 }
 

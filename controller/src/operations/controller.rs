@@ -10,7 +10,7 @@ use super::OperationError;
 use crate::catalogue::{Bindings, Care, Catalogue, ServiceTemplate, Surroundings, Wanted};
 use crate::fleet::{ControllerKey, Session};
 use crate::model::{Actor, Host, Organisation, Secret, Service};
-use crate::provision::{ArchiveCache, Assembler, IssuedCertificate, create_authority};
+use crate::provision::{ArchiveCache, Assembler, BASE, IssuedCertificate, create_authority, settings_for};
 use crate::settings::Settings;
 use crate::store::{AuditPhase, AuditRecord, AuditVerdict, FILE_NAME, Store};
 use crate::vault::{KEY_FILE, SecretScope, Vault};
@@ -170,6 +170,33 @@ impl Controller {
         let host = self.store.hosts().get(&service.host).await?;
         let organisation = self.store.organisations().get(&service.organisation).await?;
         let bindings = self.bind_with(service, &host, &organisation, &stand_ins(template))?;
+        Ok(self.catalogue.care(template, &bindings)?)
+    }
+
+    /// What [`BASE`] says about the checks of a host, and about privacy there; secrets are masked.
+    ///
+    /// # Errors
+    /// Why the template refuses the host.
+    pub async fn care_of_host(&self, host: &Host) -> Result<Care, OperationError> {
+        let template = self.catalogue.get(BASE)?;
+        let organisation = match &host.organisation {
+            Some(name) => Some(self.store.organisations().get(name).await?),
+            None => None,
+        };
+        let surroundings = Surroundings {
+            service: host.name.as_str(),
+            instance: host.name.as_str(),
+            organisation: organisation.as_ref(),
+            host: host.name.as_str(),
+            address: &host.address,
+            ssh_port: host.port,
+            facts: &host.facts,
+            ca_certificate: "",
+        };
+        let given = settings_for(template, &host.settings);
+        let bindings = self
+            .catalogue
+            .bind(template, &given, &stand_ins(template), &surroundings)?;
         Ok(self.catalogue.care(template, &bindings)?)
     }
 

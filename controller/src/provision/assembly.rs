@@ -308,7 +308,7 @@ struct Place {
 }
 
 /// A host's settings may be meant for any host-wide template: each takes what it knows.
-fn settings_for(template: &ServiceTemplate, settings: &Parameters) -> Parameters {
+pub fn settings_for(template: &ServiceTemplate, settings: &Parameters) -> Parameters {
     settings
         .iter()
         .filter(|(name, _)| template.manifest.params.contains_key(*name))

@@ -10,7 +10,7 @@ use allmende_agent::protocol::{Action, Event, RefusalKind, Report, Request};
 use serde::Serialize;
 
 pub use archives::{ArchiveCache, ArchiveError};
-pub use assembly::{Assembler, Assembly, Part};
+pub use assembly::{Assembler, Assembly, BASE, Part, settings_for};
 pub use authority::{AuthorityError, IssuedCertificate, create as create_authority};
 pub use trial::{Tried, try_check};
 
