@@ -35,8 +35,20 @@ impl Witness {
             .spawn()
             .expect("ssh starts");
         let output = on_host.stdout.take().expect("its output is a pipe");
-        let reader =
-            std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect());
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        // What is to be watched may be over in a moment, so it does not begin before the witness sees.
+        let mut seen = BTreeSet::new();
+        for line in &mut lines {
+            let sees = is_canary(&line);
+            seen.insert(line);
+            if sees {
+                break;
+            }
+        }
+        let reader = std::thread::spawn(move || {
+            seen.extend(lines);
+            seen
+        });
         let over = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&over);
         let here = std::thread::spawn(move || {
@@ -63,9 +75,7 @@ impl Witness {
         let on_host = self.reader.join().expect("the witness reads to the end");
         let here = self.here.join().expect("the witness looks to the end");
         assert!(
-            on_host
-                .iter()
-                .any(|line| line.starts_with("sleep 3600") && line.contains(CANARY)),
+            on_host.iter().any(|line| is_canary(line)),
             "the witness on the host saw nothing: {on_host:?}"
         );
         assert!(
@@ -75,6 +85,10 @@ impl Witness {
         );
         Seen { on_host, here }
     }
+}
+
+fn is_canary(line: &str) -> bool {
+    line.starts_with("sleep 3600") && line.contains(CANARY)
 }
 
 /// What was seen.

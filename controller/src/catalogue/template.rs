@@ -1,6 +1,6 @@
 //! The definition of a service template: what a `service.toml` may say.
 //!
-//! `docs/service-template.md` documents the format for authors.
+//! `templates/README.md` documents the format for authors; the documentation of the fields here becomes its reference.
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,144 @@
+//! What the reference tells about, in this order, and where it is defined.
+
+/// One table of the reference: its heading, the key that its fields follow in a `service.toml`, the definition, and what is
+/// said before it.
+pub(super) struct Table(
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+);
+
+const CATALOGUE: &str = "controller/src/catalogue/template.rs";
+const PARAMETER: &str = "controller/src/catalogue/parameter.rs";
+pub(super) const DESIRED: &str = "controller/src/catalogue/desired.rs";
+const MESSAGE: &str = "agent/src/protocol/message.rs";
+const CHECK: &str = "controller/src/catalogue/sections/check.rs";
+const BACKUP: &str = "controller/src/catalogue/sections/backup.rs";
+const STEP: &str = "controller/src/catalogue/sections/step.rs";
+const ACTION: &str = "controller/src/catalogue/sections/action.rs";
+const PRIVACY: &str = "controller/src/catalogue/sections/privacy.rs";
+const PERSON: &str = "controller/src/model/person.rs";
+
+/// Before and after the kinds of resources.
+pub(super) const BEFORE: &[Table] = &[
+    Table("The file", "", CATALOGUE, "Manifest", ""),
+    Table(
+        "Texts",
+        "title",
+        CATALOGUE,
+        "Text",
+        "Wherever people read: `{ de = \"…\", en = \"…\" }`.",
+    ),
+    Table("`scope`", "", CATALOGUE, "Scope", ""),
+    Table("`[login]`", "login", CATALOGUE, "Login", ""),
+    Table("`[params.NAME]`", "params.*", PARAMETER, "Parameter", ""),
+    Table("Types of parameters", "", PARAMETER, "ParameterType", ""),
+    Table("`[[releases]]`", "releases", CATALOGUE, "Release", ""),
+    Table("`[upgrade]`", "upgrade", CATALOGUE, "Upgrade", ""),
+    Table("Steps of an upgrade", "", CATALOGUE, "Step", ""),
+    Table("`[[requirements]]`", "requirements", CATALOGUE, "Requirement", ""),
+    Table(
+        "`[[resources]]`",
+        "resources",
+        CATALOGUE,
+        "ResourceEntry",
+        "Beside these, each kind has fields of its own.",
+    ),
+];
+
+pub(super) const AFTER: &[Table] = &[
+    Table("`[[handlers]]`", "handlers", MESSAGE, "Handler", ""),
+    Table(
+        "What a handler does",
+        "handlers",
+        MESSAGE,
+        "HandlerAct",
+        "One of these:",
+    ),
+    Table("Actions on units", "", MESSAGE, "UnitAction", ""),
+    Table(
+        "`[[checks]]`",
+        "checks",
+        CHECK,
+        "Check",
+        "Beside these, `kind` and its fields, and `when`: an expression; the check is left out when it is false.",
+    ),
+    Table("Kinds of checks", "", CHECK, "Question", ""),
+    Table("Check of the kind `http`", "checks:http", CHECK, "HttpCheck", ""),
+    Table(
+        "`json` of an http check",
+        "checks:http.json",
+        CHECK,
+        "JsonExpectation",
+        "",
+    ),
+    Table("Check of the kind `tcp`", "checks:tcp", CHECK, "TcpCheck", ""),
+    Table("Check of the kind `tls`", "checks:tls", CHECK, "TlsCheck", ""),
+    Table("Check of the kind `unit`", "checks:unit", CHECK, "UnitCheck", ""),
+    Table(
+        "Check of the kind `command`",
+        "checks:command",
+        CHECK,
+        "CommandCheck",
+        "",
+    ),
+    Table(
+        "Check of the kind `freshness`",
+        "checks:freshness",
+        CHECK,
+        "FreshnessCheck",
+        "",
+    ),
+    Table("`[backup]`", "backup", BACKUP, "Backup", ""),
+    Table(
+        "Steps",
+        "backup.quiesce",
+        STEP,
+        "Step",
+        "In `[[backup.quiesce]]`, `[[backup.resume]]`, `[[restore.before]]`, `[[restore.after]]` and, with a default of 60 seconds, in actions:",
+    ),
+    Table(
+        "`[[backup.dumps]]`",
+        "backup.dumps",
+        BACKUP,
+        "Dump",
+        "Beside these, `kind` and its fields.",
+    ),
+    Table("Kinds of dumps", "", BACKUP, "DumpSource", ""),
+    Table(
+        "Dump of the kind `postgres` or `mariadb`",
+        "backup.dumps",
+        BACKUP,
+        "DatabaseDump",
+        "",
+    ),
+    Table(
+        "Dump of the kind `command`",
+        "backup.dumps:command",
+        BACKUP,
+        "CommandDump",
+        "",
+    ),
+    Table("`[restore]`", "restore", BACKUP, "Restore", ""),
+    Table("`[verify]`", "verify", BACKUP, "Verify", ""),
+    Table("`[[verify.counts]]`", "verify.counts", BACKUP, "RowCount", ""),
+    Table("`[[verify.files]]`", "verify.files", BACKUP, "SomeFiles", ""),
+    Table(
+        "`[actions.NAME]`",
+        "actions.*",
+        ACTION,
+        "Action",
+        "Beside these, the fields of a step.",
+    ),
+    Table("`risk` of an action", "", ACTION, "ActionRisk", ""),
+    Table("`output` of an action", "", ACTION, "OutputKind", ""),
+    Table("Roles", "", PERSON, "Role", ""),
+    Table("`[[privacy]]`", "privacy", PRIVACY, "PersonalData", ""),
+    Table("Categories of data", "", PRIVACY, "DataCategory", ""),
+];
+
+/// Resources that the controller completes before the agent gets them.
+pub(super) const COMPLETED: &[(&str, &str)] =
+    &[("archive", "WantedArchive"), ("certificate", "WantedCertificate")];
