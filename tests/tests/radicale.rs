@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use allmende_tests::{Finished, HostAccess, Witness, World};
+use allmende_tests::{Finished, HostAccess, Rehearsal, Witness, World};
+use serde_json::Value;
 
 const SUN: &str = "kalender.kita-sonne.test";
 const NORTH: &str = "kalender.wg-nord.test";
@@ -52,6 +53,10 @@ impl Calendars {
         self.accounts_come_and_go();
         self.passwords_are_not_guessed();
         self.an_organisation_sees_nothing_of_the_other();
+        Rehearsal::of(&self.world, "kita-sonne/kalender", &self.host).perform();
+        self.office()
+            .ask("PROPFIND", "/buero/", "", "")
+            .saying("/buero/termine/");
         self.world.run(&["plan", "--all"]).expect(0);
     }
 
@@ -185,45 +190,63 @@ impl Calendars {
     }
 
     fn accounts_come_and_go(&self) {
-        let manage = |verb: &str, input: &str| {
-            let line = format!("users-kita-sonne_kalender {verb}");
-            Finished::fed(&mut self.host.command(&line), input)
+        let action = |name: &str, further: &[&str]| {
+            let mut action = vec!["action", "kita-sonne/kalender", name, "--yes"];
+            action.extend(further);
+            self.world.run(&action)
         };
-        manage("add lena", "short\n").expect(1).saying("8 to 72 bytes");
-        manage("add lena", "lenas erstes Passwort\n").expect(0);
-        manage("add lena", "lenas erstes Passwort\n")
+        let added = action("user-add", &["--set", "user=lena", "--json"])
+            .expect(0)
+            .json();
+        let password = shown_password(&added);
+        assert_eq!(password.len(), 16);
+        action("user-add", &["--set", "user=lena"])
             .expect(1)
             .saying("there is an account lena already");
-        manage("add Lena", "x\n").expect(1).saying("is no good name");
-        let lena = self.device(SUN, "lena", "lenas erstes Passwort");
+        action("user-add", &["--set", "user=Lena"])
+            .expect(1)
+            .saying("beginning with a letter");
+        let lena = self.device(SUN, "lena", &password);
         lena.ask("MKCALENDAR", "/lena/dienste/", "", "").saying("201");
         // Each account sees its own.
         lena.ask("PROPFIND", "/buero/termine/", "", "").saying("403");
         self.office().ask("PROPFIND", "/lena/", "", "").saying("403");
-        let list = manage("list", "").expect(0).json();
-        assert_eq!(
-            list,
-            serde_json::json!([
-                { "user": "buero", "collections": 2, "entries": 2 },
-                { "user": "lena", "collections": 1, "entries": 0 },
-            ])
-        );
-        manage("password lena", "lenas zweites Passwort\n").expect(0);
+        let list = action("user-list", &["--json"]).expect(0).json().to_string();
+        for account in [
+            r#"{"collections":2,"entries":2,"user":"buero"}"#,
+            r#"{"collections":1,"entries":0,"user":"lena"}"#,
+        ] {
+            assert!(list.contains(account), "{list}");
+        }
+        let reset = action("user-password", &["--set", "user=lena", "--json"])
+            .expect(0)
+            .json();
         lena.ask("PROPFIND", "/lena/", "", "").saying("401");
-        self.device(SUN, "lena", "lenas zweites Passwort")
-            .ask("PROPFIND", "/lena/", "", "")
-            .saying("/lena/dienste/");
-        manage("remove lena", "").expect(0);
-        self.device(SUN, "lena", "lenas zweites Passwort")
-            .ask("PROPFIND", "/lena/", "", "")
-            .saying("401");
-        manage("list", "").expect(0).not_saying("lena");
+        let lena = self.device(SUN, "lena", &shown_password(&reset));
+        lena.ask("PROPFIND", "/lena/", "", "").saying("/lena/dienste/");
+        action("user-remove", &["--set", "user=lena"]).expect(0);
+        lena.ask("PROPFIND", "/lena/", "", "").saying("401");
+        action("user-list", &[])
+            .expect(0)
+            .saying("buero")
+            .not_saying("lena");
         self.host
             .run("ls /srv/kita-sonne_kalender/collections/collection-root")
             .expect(0)
             .saying("buero")
             .not_saying("lena");
-        manage("remove lena", "").expect(1).saying("there are: buero");
+        action("user-remove", &["--set", "user=lena"])
+            .expect(1)
+            .saying("there are: buero");
+        // People on the host have the same help; it takes no password that is too short to be one.
+        let by_hand = "users-kita-sonne_kalender password buero";
+        Finished::fed(&mut self.host.command(by_hand), "short\n")
+            .expect(1)
+            .saying("8 to 72 bytes");
+        for password in [&password, &shown_password(&reset)] {
+            let files = self.world.files_with(password);
+            assert!(files.is_empty(), "a password stands in {files:?}");
+        }
     }
 
     fn passwords_are_not_guessed(&self) {
@@ -295,6 +318,14 @@ impl Calendars {
             "nsenter --net --target $(systemctl show -P MainPID kita-sonne_kalender.service) ip -brief link";
         self.host.run(alone).expect(0).not_saying("host0");
     }
+}
+
+/// The password that an action made and shows once.
+fn shown_password(answer: &Value) -> String {
+    let shown = answer["secrets"]["password"].as_str();
+    shown
+        .unwrap_or_else(|| panic!("no password in {answer}"))
+        .to_owned()
 }
 
 impl Device<'_> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use allmende_tests::{Client, Finished, HostAccess, World};
+use allmende_tests::{Client, Finished, HostAccess, Rehearsal, World};
 
 const DOMAIN: &str = "www.kita-sonne.test";
 
@@ -58,6 +58,8 @@ impl Site {
         self.a_new_version_is_noticed_and_replaces_the_old_one();
         self.an_archive_does_as_well();
         self.another_service_cannot_read_it();
+        Rehearsal::of(&self.world, "site", &self.host).perform();
+        self.visitor().get("/").showing("Aus dem Archiv");
     }
 
     fn it_is_set_up(&self) {
@@ -149,6 +151,7 @@ impl Site {
             .run(&["service", "edit", "site", "--set", &missing])
             .expect(1)
             .saying("/nothing: No such file");
+        self.world.run(&["plan", "site"]).expect(0);
     }
 
     fn another_service_cannot_read_it(&self) {

@@ -58,7 +58,7 @@ pub enum WantedSpec {
 pub struct WantedArchive {
     /// The directory on the host that holds the unpacked tree.
     pub path: String,
-    /// A file or folder on the controller, or an https URL.
+    /// A file or folder on the controller, or an https URL. Hidden files of a folder stay behind, except for `.well-known`.
     pub source: String,
     /// What the archive's SHA-256 must be; an empty text stands for "not known".
     #[serde(default)]

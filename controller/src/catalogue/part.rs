@@ -51,7 +51,15 @@ impl ServiceTemplate {
         own.requirements.extend(other.requirements.iter().cloned());
         own.resources.splice(0..0, other.resources.iter().cloned());
         own.removal.extend(other.removal.iter().cloned());
-        own.handlers.extend(other.handlers.iter().cloned());
+        for handler in &other.handlers {
+            if !own
+                .handlers
+                .iter()
+                .any(|known| known.get("id") == handler.get("id"))
+            {
+                own.handlers.push(handler.clone());
+            }
+        }
         own.checks.extend(other.checks.iter().cloned());
         own.privacy.extend(other.privacy.iter().cloned());
         let mut files: BTreeMap<_, _> = part.files.clone();
@@ -121,6 +129,9 @@ mod tests {
         [[handlers]]
         id = "nginx"
         command = ["true"]
+        [[handlers]]
+        id = "php"
+        command = ["false"]
     "#;
 
     #[test]

@@ -12,7 +12,7 @@ use crate::catalogue::{Catalogue, ServiceTemplate};
 use crate::lab::{Lab, Release, UpOptions};
 use crate::model::{Name, Sector, ServiceRef};
 use crate::operations::{
-    AddHost, AddOrganisation, AddService, ApplyHost, Asker, Controller, OperationError, Setting,
+    AddHost, AddOrganisation, AddService, ApplyHost, Controller, OperationError, OwnAccess, Setting,
 };
 use crate::provision::{Tried, try_check};
 
@@ -121,14 +121,15 @@ async fn attempt(
         organisation: Some(organisation.clone()),
         shared: false,
         address: practice.address.to_string(),
-        port: 22,
-        user: "root".to_owned(),
-        identity: Some(practice.identity.clone()),
+        port: None,
+        access: OwnAccess {
+            identity: Some(practice.identity.clone()),
+            ..OwnAccess::default()
+        },
         fingerprint: practice.fingerprint.clone(),
         location: None,
         provider: None,
         monthly_cost: None,
-        asker: Asker::default(),
     };
     job(&add, &controller, style).await?;
     let add = AddService {

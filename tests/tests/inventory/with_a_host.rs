@@ -178,7 +178,7 @@ fn nothing_is_kept_of_a_service_that_is_refused(world: &World) {
     ])
     .saying("2 values are wrong")
     .saying("from 2 to 100")
-    .saying("one of internal, files");
+    .saying("one of internal, acme, files");
     add(&["--set", "domain=wiki.test", "--set", "tls=files"]).saying("certificate_file and key_file");
     world
         .run(&[&ADD[..8], &["base"]].concat())
@@ -346,7 +346,7 @@ fn a_dry_run_changes_nothing(world: &World) {
         ),
         (
             &["service", "edit", "wiki", "--set", "tls=maybe"],
-            "one of internal, files",
+            "one of internal, acme, files",
         ),
     ] {
         world
