@@ -85,7 +85,8 @@ fn check_secrets(spec: &ResourceSpec, masker: &Masker) -> Verdict {
     }
 }
 
-fn no_secret<'a>(arguments: impl IntoIterator<Item = &'a String>, masker: &Masker) -> Verdict {
+/// Refuses a secret where other users of the host can read it.
+pub(crate) fn no_secret<'a>(arguments: impl IntoIterator<Item = &'a String>, masker: &Masker) -> Verdict {
     if arguments
         .into_iter()
         .any(|argument| masker.long_secret_in(argument, SECRET_IN_ARGV))

@@ -15,6 +15,7 @@ mod clock;
 mod diff;
 mod engine;
 mod error;
+mod execute;
 mod facts;
 mod handlers;
 mod host;

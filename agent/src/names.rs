@@ -1,6 +1,8 @@
 //! What names and paths may look like. Checked before anything is touched, because they end up in argument lists,
 //! file names and SQL.
 
+use std::collections::BTreeMap;
+
 /// Why a name is refused, as the end of a sentence.
 pub(crate) type Verdict = Result<(), String>;
 
@@ -207,6 +209,23 @@ pub(crate) fn argv(argv: &[String]) -> Verdict {
         return refuse("program", program, "it is a name or an absolute path");
     }
     Ok(())
+}
+
+/// The environment of a program.
+pub(crate) fn environment(env: &BTreeMap<String, String>) -> Verdict {
+    let bad = |name: &str, value: &str| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+    match env.iter().find(|(name, value)| bad(name, value)) {
+        Some((name, _)) => Err(format!("{name:?} is no good name or value in an environment")),
+        None => Ok(()),
+    }
+}
+
+/// Seconds that a program may take.
+pub(crate) fn timeout(seconds: u64) -> Verdict {
+    if (1..=86_400).contains(&seconds) {
+        return Ok(());
+    }
+    Err("a timeout is between one second and a day".to_owned())
 }
 
 /// One line of text: an id, a note.

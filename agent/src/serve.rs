@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::blobs::{Blobs, Upload, sha256_of};
 use crate::engine::{self, Asker};
 use crate::error::Error;
+use crate::execute;
 use crate::facts;
 use crate::journal;
 use crate::layout::Layout;
@@ -201,6 +202,10 @@ impl Session {
                 let answer = masked(&desired, report.map(Answer::Report));
                 let _handing = lock(&self.handing);
                 self.hand_over(id, &run, answer);
+            }
+            Request::Execute(execution) => {
+                let answer = execute::execute(&self.layout, &execution, &asker);
+                self.answer(id, answer.map(Answer::Output));
             }
             Request::TakeReport { run } => {
                 let say = |line| asker.event(Event::Waiting(line));

@@ -2,10 +2,12 @@
 
 mod client;
 mod program;
+mod rehearsal;
 mod witness;
 mod world;
 
 pub use client::{Client, Form, Page};
 pub use program::{Finished, program};
+pub use rehearsal::{Proof, Rehearsal};
 pub use witness::{Seen, Witness};
 pub use world::{HostAccess, World};

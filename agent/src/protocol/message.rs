@@ -133,6 +133,8 @@ pub enum Request {
         /// Where the frames begin; what [`Answer::Blobs`] said.
         offset: u64,
     },
+    /// Runs one program and hands back what it printed. Answer: [`Answer::Output`].
+    Execute(Execution),
     /// The report of a run that nobody took; it is dropped from the journal with this answer. The end of a run that lost its
     /// controller is waited for. Answer: [`Answer::Report`].
     TakeReport {
@@ -164,6 +166,51 @@ pub enum Answer {
     Report(Report),
     /// How many bytes of each wanted blob are there; a blob that is whole is left out.
     Blobs(BTreeMap<String, u64>),
+    /// What a program printed.
+    Output(Output),
+}
+
+/// One program to run, once, outside of any desired state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Execution {
+    /// The program and its arguments; there is no shell.
+    pub argv: Vec<String>,
+    /// The Unix user that runs it.
+    pub user: String,
+    /// Environment beside PATH, HOME, USER, LANG.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// What the program reads on standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// Seconds after which it is ended, and the request fails.
+    pub timeout: u64,
+    /// For a program that changes the host: who asks ("anna, job 12"). Nothing else changes the host meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+    /// Values that the agent masks in everything it says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+}
+
+/// What came of a program that ran to its end, secrets masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// The beginning of its standard output, at most [`Output::LIMIT`] bytes.
+    pub stdout: String,
+    /// Whether there was more.
+    pub truncated: bool,
+    /// The last lines of standard output and standard error, for people.
+    pub tail: Vec<String>,
+}
+
+impl Output {
+    /// How much of the standard output is handed back, in bytes.
+    pub const LIMIT: usize = 256 * 1024;
 }
 
 /// Why a request was not done.

@@ -125,19 +125,9 @@ impl Manage for CommandSpec {
             names::path(path)?;
         }
         self.unless.as_deref().map_or(Ok(()), names::argv)?;
-        let bad =
-            |name: &str, value: &str| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
-        if let Some((name, _)) = self.env.iter().find(|(name, value)| bad(name, value)) {
-            return Err(format!(
-                "{name:?} is no good name or value in the environment of `{shown}`"
-            ));
-        }
-        if !(1..=86_400).contains(&self.timeout) {
-            return Err(format!(
-                "the timeout of `{shown}` must be between one second and a day"
-            ));
-        }
-        Ok(())
+        let about = |problem: String| format!("`{shown}`: {problem}");
+        names::environment(&self.env).map_err(about)?;
+        names::timeout(self.timeout).map_err(about)
     }
 
     fn subject(&self) -> String {

@@ -15,6 +15,7 @@ mod mariadb_user;
 mod package;
 mod postgres_database;
 mod postgres_role;
+mod removal;
 mod unit;
 mod user;
 
@@ -44,6 +45,7 @@ pub use mariadb_user::MariadbUserSpec;
 pub use package::PackageSpec;
 pub use postgres_database::PostgresDatabaseSpec;
 pub use postgres_role::PostgresRoleSpec;
+pub use removal::RemovalSpec;
 pub use unit::UnitSpec;
 pub use user::UserSpec;
 
@@ -79,6 +81,8 @@ pub enum ResourceSpec {
     PostgresDatabase(PostgresDatabaseSpec),
     /// A PostgreSQL role.
     PostgresRole(PostgresRoleSpec),
+    /// What is left of a service that is removed.
+    Removal(RemovalSpec),
     /// A systemd unit.
     Unit(UnitSpec),
     /// A Unix user.
@@ -118,6 +122,7 @@ impl ResourceSpec {
             ResourceSpec::Package(_) => "package",
             ResourceSpec::PostgresDatabase(_) => "postgres_database",
             ResourceSpec::PostgresRole(_) => "postgres_role",
+            ResourceSpec::Removal(_) => "removal",
             ResourceSpec::Unit(_) => "unit",
             ResourceSpec::User(_) => "user",
         }
@@ -139,6 +144,7 @@ impl ResourceSpec {
             ResourceSpec::Package(spec) => spec,
             ResourceSpec::PostgresDatabase(spec) => spec,
             ResourceSpec::PostgresRole(spec) => spec,
+            ResourceSpec::Removal(spec) => spec,
             ResourceSpec::Unit(spec) => spec,
             ResourceSpec::User(spec) => spec,
         }

@@ -20,11 +20,11 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 
 pub use bindings::{Bindings, Surroundings};
-pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedSpec};
+pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedResource, WantedSpec};
 pub use error::{CatalogueError, Problem};
 pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
-pub use sections::{Action, ActionCall, Care, DumpSource};
+pub use sections::{Action, ActionCall, ActionRisk, Care, DumpSource, OutputKind};
 pub use template::{FORMAT, Manifest, Scope, Text};
 
 use crate::model::{Parameters, Secret};

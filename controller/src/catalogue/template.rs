@@ -71,6 +71,9 @@ pub struct Manifest {
     /// The desired state, in order.
     #[serde(default)]
     pub resources: Vec<ResourceEntry>,
+    /// What the host shall look like, besides, once the service is removed; resources like those above.
+    #[serde(default)]
+    pub removal: Vec<ResourceEntry>,
     /// What happens once after changes, in order.
     #[serde(default)]
     pub handlers: Vec<toml::Table>,

@@ -13,6 +13,7 @@ macro_rules! eprintln {
 }
 
 mod access;
+mod action;
 mod apply;
 mod arguments;
 mod audit;
@@ -22,6 +23,7 @@ mod demo;
 mod follow;
 mod host;
 mod init;
+mod inventory;
 mod job;
 mod lab;
 mod organisation;
@@ -41,6 +43,7 @@ use clap::{Parser, Subcommand};
 
 use crate::catalogue::CatalogueError;
 use crate::lab::LabError;
+use crate::model::Outcome;
 use crate::operations::{Controller, Operation, OperationError, Preview, Risk, execute};
 use crate::settings::SettingsError;
 use arguments::Confirm;
@@ -89,12 +92,18 @@ enum Command {
     /// Services: what organisations use
     #[command(subcommand)]
     Service(service::ServiceCommand),
+    /// Day-to-day helps of a service: lists them, or uses one
+    Action(action::UseAction),
     /// Shows what an apply would change; exit code 3 if there is anything
     Plan(apply::Plan),
     /// Makes hosts look as their services want it
     Apply(apply::Apply),
     /// Shows organisations, hosts and services at a glance
     Status(template::Json),
+    /// Writes organisations, hosts and services as text
+    Export(inventory::Export),
+    /// Takes over what `export` wrote, or what you wrote like it
+    Import(inventory::Import),
     /// Jobs: what was done, by whom, with what outcome
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -193,9 +202,12 @@ impl Cli {
                 template::run(command, catalogue, style).map(Answer::from)
             }
             Command::Service(command) => service::run(command, &self.open().await?, style).await,
+            Command::Action(command) => action::run(command, &self.open().await?, style).await,
             Command::Plan(command) => apply::plan(command, &self.open().await?, style).await,
             Command::Apply(command) => apply::apply(command, &self.open().await?, style).await,
             Command::Status(json) => status::run(json, &self.open().await?, style).await,
+            Command::Export(command) => inventory::export(command, &self.open().await?).await,
+            Command::Import(command) => inventory::import(command, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
             Command::Authority(command) => authority::run(command, &self.open().await?, style).await,
@@ -240,19 +252,32 @@ async fn perform<O: Operation>(
     confirm: &Confirm,
     style: Style,
 ) -> Result<Answer, CliError> {
+    if let Some(outcome) = carry_out(operation, O::RISK, controller, confirm, style).await? {
+        println!("{}", outcome.message);
+    }
+    Ok(Answer::Yes)
+}
+
+/// Runs an operation as a job, after asking where it is risky; without an outcome if it was only to be previewed.
+async fn carry_out<O: Operation>(
+    operation: &O,
+    risk: Risk,
+    controller: &Controller,
+    confirm: &Confirm,
+    style: Style,
+) -> Result<Option<Outcome>, CliError> {
     if confirm.dry_run {
         show_preview(&operation.preview(controller).await?);
-        return Ok(Answer::Yes);
+        return Ok(None);
     }
-    if O::RISK == Risk::Destructive && !confirm.yes {
+    if risk == Risk::Destructive && !confirm.yes {
         show_preview(&operation.preview(controller).await?);
         confirm.ask(&operation.title())?;
     }
     let follower = follow::Follower::new(style);
     let finished = execute(controller, &arguments::actor(), operation, &follower).await;
     follower.finish();
-    println!("{}", finished?.message);
-    Ok(Answer::Yes)
+    Ok(Some(finished?))
 }
 
 fn show_preview(preview: &Preview) {
@@ -285,7 +310,10 @@ fn print_json(value: &impl serde::Serialize) {
 }
 
 /// A table without lines, as wide as the terminal.
-fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = Vec<String>>) -> comfy_table::Table {
+fn table<'h>(
+    head: impl IntoIterator<Item = &'h str>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING).set_header(head);
     if std::io::stdout().is_terminal() {

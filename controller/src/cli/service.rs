@@ -29,7 +29,7 @@ pub enum ServiceCommand {
     Edit(WithSecrets<EditService>),
     /// Prints a secret of a service, such as a first password
     Secret(ShowSecret),
-    /// Forgets a service; what it put on its host stays there
+    /// Takes a service off its host and forgets it; its data stay unless told otherwise
     Remove(Changing<RemoveService>),
 }
 
@@ -209,7 +209,8 @@ fn state(service: &Service) -> String {
     }
 }
 
-fn read_secrets(files: &[Setting]) -> Result<BTreeMap<String, Secret>, CliError> {
+/// The secrets in these files, by parameter.
+pub(super) fn read_secrets(files: &[Setting]) -> Result<BTreeMap<String, Secret>, CliError> {
     files
         .iter()
         .map(|Setting { name, value }| {

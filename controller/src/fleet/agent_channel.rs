@@ -332,6 +332,7 @@ fn name_of(request: &Request) -> &'static str {
         Request::Apply { .. } => "making changes",
         Request::Blobs { .. } => "looking for files it already has",
         Request::PutBlob { .. } => "taking a file",
+        Request::Execute(_) => "running a program",
         Request::TakeReport { .. } => "handing over a report",
         Request::Replace { .. } | Request::KeepReplacement => "replacing the agent",
         Request::Uninstall { .. } => "removing the agent",

@@ -1,6 +1,8 @@
 //! A session with the agent of a host.
 
-use allmende_agent::protocol::{Answer, Event, Facts, Hello, PROTOCOL_VERSION, Report, Request};
+use allmende_agent::protocol::{
+    Answer, Event, Execution, Facts, Hello, Output, PROTOCOL_VERSION, Report, Request,
+};
 
 use super::agent_channel::AgentChannel;
 use super::connection::Connection;
@@ -100,6 +102,17 @@ impl Session {
         }
     }
 
+    /// Runs one program on the host and returns what it printed.
+    ///
+    /// # Errors
+    /// As for [`Session::request`]; a program that ends with a code other than 0 is none.
+    pub async fn execute(&self, execution: Execution) -> Result<Output, FleetError> {
+        match self.request(Request::Execute(execution), |_| ()).await? {
+            Answer::Output(output) => Ok(output),
+            answer => Err(self.unexpected("what a program printed", &answer)),
+        }
+    }
+
     /// Collects the reports of runs that ended without a controller listening, oldest first, each with the run's name.
     /// They are dropped on the host. The end of a run that lost its controller is waited for, which an event tells.
     ///
@@ -154,6 +167,7 @@ impl Session {
             Answer::Done => "\"done\"",
             Answer::Report(_) => "a report",
             Answer::Blobs(_) => "a list of blobs",
+            Answer::Output(_) => "what a program printed",
         };
         FleetError::Protocol {
             host: self.host().clone(),

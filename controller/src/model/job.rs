@@ -101,6 +101,10 @@ pub struct Outcome {
     /// More for programs; its shape depends on the operation. Never secrets.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub details: serde_json::Value,
+    /// What was asked for, for whoever asked and nobody else: it is not written down, because it may tell about people, or be a
+    /// new password.
+    #[serde(skip)]
+    pub answer: serde_json::Value,
 }
 
 /// Something that happened during a job.

@@ -12,7 +12,7 @@ pub struct Actor {
 }
 
 /// What somebody may do for an organisation. Each role may do what those after it may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Answers for everything.
@@ -27,6 +27,13 @@ pub enum Role {
     Contact,
 }
 
+impl Role {
+    /// Whether somebody with this role may do what takes the other one.
+    pub fn includes(self, other: Role) -> bool {
+        self <= other
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -36,5 +43,17 @@ impl fmt::Display for Role {
             Role::Trainee => "trainee",
             Role::Contact => "contact",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_may_do_what_lower_ones_may() {
+        assert!(Role::Owner.includes(Role::Contact));
+        assert!(Role::Mentor.includes(Role::Mentor));
+        assert!(!Role::Contact.includes(Role::Trainee));
     }
 }

@@ -173,6 +173,28 @@ impl Controller {
         Ok(self.catalogue.care(template, &bindings)?)
     }
 
+    /// The variables of a service that is set up, and its secrets.
+    ///
+    /// # Errors
+    /// Why the template refuses the service, or what the vault says.
+    pub async fn bind(
+        &self,
+        service: &Service,
+    ) -> Result<(Bindings, BTreeMap<String, Secret>), OperationError> {
+        let template = self.catalogue.get(&service.template)?;
+        let host = self.store.hosts().get(&service.host).await?;
+        let organisation = self.store.organisations().get(&service.organisation).await?;
+        let scope = SecretScope::Service(service.organisation.clone(), service.name.clone());
+        let mut secrets = stand_ins(template);
+        for (name, value) in &mut secrets {
+            if let Some(kept) = self.vault.get(&scope, name).await? {
+                *value = kept;
+            }
+        }
+        let bindings = self.bind_with(service, &host, &organisation, &secrets)?;
+        Ok((bindings, secrets))
+    }
+
     /// A service's variables, with these secrets.
     fn bind_with(
         &self,

@@ -31,6 +31,16 @@ pub enum OperationError {
         /// Since when it runs, local time.
         since: String,
     },
+    /// An action's program ended with a code that says so.
+    #[error("{action} on {service} failed{}", said_at_the_end(.said))]
+    ActionFailed {
+        /// The action.
+        action: String,
+        /// "kita-sonne/cloud".
+        service: String,
+        /// The last lines that its program printed, secrets masked.
+        said: Vec<String>,
+    },
     /// A person ended it.
     #[error(
         "it was cancelled: a host finishes what it has in hand, and what was changed stays changed. To go on, repeat the command"
@@ -60,4 +70,12 @@ pub enum OperationError {
     /// The settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+}
+
+fn said_at_the_end(lines: &[String]) -> String {
+    match lines {
+        [] => " without a word".to_owned(),
+        [line] => format!(": {line}"),
+        lines => format!(":\n  {}", lines.join("\n  ")),
+    }
 }

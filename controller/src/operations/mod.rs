@@ -1,15 +1,18 @@
 //! Operations: everything that somebody can ask Allmende to do. One struct each; authorisation, audit, locks, dry-run and
 //! progress live here once, for all faces.
 
+mod action;
 mod apply;
 mod controller;
 mod error;
 mod host;
 mod host_edit;
 mod host_repair;
+mod import;
 mod organisation;
 mod runner;
 mod service;
+mod service_removal;
 mod setting;
 
 use std::collections::BTreeSet;
@@ -17,18 +20,21 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use action::RunAction;
 pub use apply::ApplyHost;
 pub use controller::Controller;
 pub use error::OperationError;
 pub use host::{AddHost, Asker, ReadFacts, RemoveHost};
 pub use host_edit::EditHost;
 pub use host_repair::RepairHost;
+pub use import::{ImportInventory, open_secrets, seal_secrets};
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
 pub use runner::{JobContext, Observer, execute};
-pub use service::{AddService, EditService, RemoveService};
+pub use service::{AddService, EditService};
+pub use service_removal::RemoveService;
 pub use setting::Setting;
 
-use crate::model::{Name, Outcome};
+use crate::model::{Name, Outcome, Role};
 
 /// How much an operation can spoil.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +102,14 @@ pub trait Operation: Clone + Serialize + DeserializeOwned {
     const NAME: &'static str;
     /// How much it can spoil.
     const RISK: Risk;
+
+    /// The lowest role that may ask for it.
+    ///
+    /// # Errors
+    /// When that depends on something that does not exist.
+    async fn role(&self, _controller: &Controller) -> Result<Role, OperationError> {
+        Ok(Role::Admin)
+    }
 
     /// In a few words what it is about: "add host web1".
     fn title(&self) -> String;

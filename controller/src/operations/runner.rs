@@ -15,8 +15,8 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 
-use super::{Controller, Operation, OperationError, Risk};
-use crate::model::{Actor, Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
+use super::{Controller, Operation, OperationError};
+use crate::model::{Actor, Job, JobEvent, JobEventKind, JobId, JobState, Outcome, Role};
 use crate::store::{AuditPhase, AuditRecord, Claimed, NewJob, Store, StoreError};
 use holder::Holder;
 
@@ -90,11 +90,11 @@ pub async fn execute<O: Operation>(
     let parameters = serde_json::to_value(operation.kept(controller).await).map_err(|error| {
         OperationError::Refused(format!("the parameters cannot be written down: {error}"))
     })?;
-    let scope = match authorise(controller, actor, O::RISK) {
-        Ok(()) => operation.scope(controller).await,
-        Err(error) => Err(error),
+    let allowed = async {
+        authorise(controller, actor, operation.role(controller).await?)?;
+        operation.scope(controller).await
     };
-    let scope = match scope {
+    let scope = match allowed.await {
         Ok(scope) => scope,
         Err(error) => {
             let refused = AuditRecord {
@@ -208,15 +208,18 @@ async fn claim(controller: &Controller, job: JobId, holder: &Holder) -> Result<V
     }
 }
 
-/// Who may do what. Until people have roles, whoever owns the data directory may do everything.
-fn authorise(controller: &Controller, actor: &Actor, _risk: Risk) -> Result<(), OperationError> {
+/// Who may do what. Until people have roles, whoever owns the data directory is an owner, and nobody else has a role.
+fn authorise(controller: &Controller, actor: &Actor, needed: Role) -> Result<(), OperationError> {
     use std::os::unix::fs::MetadataExt;
     let user = rustix::process::geteuid();
-    let owner = std::fs::metadata(&controller.data_dir).map(|metadata| metadata.uid());
-    match owner {
-        Ok(owner) if user.is_root() || user.as_raw() == owner => Ok(()),
+    let held = std::fs::metadata(&controller.data_dir)
+        .ok()
+        .filter(|metadata| user.is_root() || user.as_raw() == metadata.uid())
+        .map(|_| Role::Owner);
+    match held {
+        Some(held) if held.includes(needed) => Ok(()),
         _ => Err(OperationError::Refused(format!(
-            "{} may not do this: the data directory belongs to somebody else",
+            "{} may not do this, it takes the role {needed}: the data directory belongs to somebody else",
             actor.name
         ))),
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope, Setting};
-use crate::catalogue::{Scope as TemplateScope, ServiceTemplate, WantedSpec};
+use crate::catalogue::{Parameter, Scope as TemplateScope, WantedSpec};
 use crate::model::{Host, Name, Organisation, Outcome, Parameters, Secret, Service, ServiceRef};
 use crate::provision::ProvisionError;
 use crate::store::StoreError;
@@ -91,9 +92,9 @@ impl AddService {
             }
         }
         self.check_place(controller, template).await?;
-        let parameters = given(template, &self.set, &Parameters::new())?;
+        let parameters = given(&template.manifest.params, &self.set, &Parameters::new())?;
         template.check_given(&parameters)?;
-        check_secrets(template, &self.secrets)?;
+        check_secrets(&template.manifest.name, &template.manifest.params, &self.secrets)?;
         let service = Service {
             name: self.name.clone(),
             organisation: self.organisation.clone(),
@@ -219,7 +220,7 @@ impl EditService {
     async fn edited(&self, controller: &Controller) -> Result<(Service, Vec<String>), OperationError> {
         let old = controller.store.services().find(&self.service).await?;
         let template = controller.catalogue.get(&old.template)?;
-        let mut parameters = given(template, &self.set, &old.parameters)?;
+        let mut parameters = given(&template.manifest.params, &self.set, &old.parameters)?;
         for name in &self.unset {
             if parameters.remove(name).is_none() {
                 return Err(OperationError::Refused(format!(
@@ -229,7 +230,7 @@ impl EditService {
             }
         }
         template.check_given(&parameters)?;
-        check_secrets(template, &self.secrets)?;
+        check_secrets(&template.manifest.name, &template.manifest.params, &self.secrets)?;
         if let Some(applied) = &old.applied {
             controller
                 .catalogue
@@ -311,70 +312,15 @@ impl Operation for EditService {
     }
 }
 
-/// Forgets a service; what it put on its host stays there
-#[derive(Debug, Clone, Args, Serialize, Deserialize)]
-pub struct RemoveService {
-    /// The service: NAME or ORGANISATION/NAME
-    pub service: ServiceRef,
-}
-
-impl RemoveService {
-    async fn sentence(&self, controller: &Controller, verb: &str) -> Result<String, OperationError> {
-        let service = controller.store.services().find(&self.service).await?;
-        Ok(format!(
-            "{} {verb} forgotten, with its secrets; its programs and data stay on {}",
-            service.full_name(),
-            service.host
-        ))
-    }
-}
-
-impl Operation for RemoveService {
-    const NAME: &'static str = "service.remove";
-    const RISK: Risk = Risk::Destructive;
-
-    fn title(&self) -> String {
-        format!("remove service {}", self.service)
-    }
-
-    async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
-        let service = controller.store.services().find(&self.service).await?;
-        Ok(Scope::organisation(&service.organisation).locking([service.host]))
-    }
-
-    async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
-        Ok(Preview::of([self.sentence(controller, "would be").await?]))
-    }
-
-    async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
-        let controller = context.controller();
-        let message = self.sentence(controller, "is").await?;
-        let service = controller.store.services().find(&self.service).await?;
-        controller.store.services().remove(&service.reference()).await?;
-        let scope = SecretScope::Service(service.organisation, service.name);
-        controller.vault.remove_scope(&scope).await?;
-        Ok(Outcome {
-            message: format!("{message}."),
-            changed: true,
-            ..Outcome::default()
-        })
-    }
-}
-
 /// Values that were given, over those that were there. Secrets are refused: a command line is no place for them.
-fn given(
-    template: &ServiceTemplate,
+pub(super) fn given(
+    params: &IndexMap<String, Parameter>,
     set: &[Setting],
     before: &Parameters,
 ) -> Result<Parameters, OperationError> {
     let mut parameters = before.clone();
     for Setting { name, value } in set {
-        if template
-            .manifest
-            .params
-            .get(name)
-            .is_some_and(crate::catalogue::Parameter::is_secret)
-        {
+        if params.get(name).is_some_and(Parameter::is_secret) {
             return Err(OperationError::Refused(format!(
                 "{name} is a secret, and everybody on this machine can read a command line. Leave it out and it is generated, or give it with --secret-file {name}=FILE"
             )));
@@ -384,21 +330,20 @@ fn given(
     Ok(parameters)
 }
 
-fn check_secrets(
-    template: &ServiceTemplate,
+/// Refuses secrets that do not fit, or that `owner` does not ask for.
+pub(super) fn check_secrets(
+    owner: &str,
+    params: &IndexMap<String, Parameter>,
     secrets: &BTreeMap<String, Secret>,
 ) -> Result<(), OperationError> {
     for (name, secret) in secrets {
-        match template.manifest.params.get(name) {
+        match params.get(name) {
             Some(parameter) if parameter.is_secret() => parameter
                 .check(secret.reveal())
                 .map(drop)
                 .map_err(|expected| OperationError::Refused(format!("{name}: {expected}")))?,
             _ => {
-                return Err(OperationError::Refused(format!(
-                    "{} has no secret {name:?}",
-                    template.manifest.name
-                )));
+                return Err(OperationError::Refused(format!("{owner} has no secret {name:?}")));
             }
         }
     }

@@ -4,6 +4,7 @@ mod archives;
 mod assembly;
 mod authority;
 mod folder;
+mod removal;
 
 use allmende_agent::protocol::{Action, Event, RefusalKind, Report, Request};
 use serde::Serialize;
@@ -11,6 +12,7 @@ use serde::Serialize;
 pub use archives::{ArchiveCache, ArchiveError};
 pub use assembly::{Assembler, Assembly, Part};
 pub use authority::{AuthorityError, IssuedCertificate, create as create_authority};
+pub use removal::{Data, turned_around};
 
 use crate::catalogue::CatalogueError;
 use crate::fleet::{BlobSource, FleetError, Session};

@@ -25,8 +25,8 @@ pub struct Action {
     pub preview: Option<Text>,
     /// What it prints.
     #[serde(default)]
-    pub output: Output,
-    /// For [`Output::Json`]: which fields become columns, in this order; without any, all.
+    pub output: OutputKind,
+    /// For [`OutputKind::Json`]: which fields become columns, in this order; without any, all.
     #[serde(default)]
     pub columns: Vec<String>,
     /// Secret parameters whose generated values the person gets to see, once.
@@ -65,7 +65,7 @@ impl fmt::Display for ActionRisk {
 /// What an action's program prints on standard output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Output {
+pub enum OutputKind {
     /// Lines for people.
     #[default]
     Text,
@@ -124,7 +124,7 @@ impl Action {
         if self.risk != ActionRisk::Read && self.preview.is_none() {
             found.push("preview: an action that changes something tells what will happen".to_owned());
         }
-        if self.output != Output::Json && !self.columns.is_empty() {
+        if self.output != OutputKind::Json && !self.columns.is_empty() {
             found.push("columns: only output = \"json\" has columns".to_owned());
         }
         for name in &self.show {

@@ -14,7 +14,7 @@ mod tests;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use action::{Action, ActionCall};
+pub use action::{Action, ActionCall, ActionRisk, OutputKind};
 pub use backup::{Backup, DumpSource, Restore, Verify};
 pub use check::{Check, CheckEntry};
 pub use privacy::PersonalData;

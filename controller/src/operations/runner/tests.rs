@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::model::{Host, HostKey, Name, Secret};
-use crate::operations::{Preview, Scope};
+use crate::operations::{Preview, Risk, Scope};
 use crate::store::AuditVerdict;
 
 /// An operation that does what its test wants.
