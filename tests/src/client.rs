@@ -41,17 +41,34 @@ impl Client {
     /// Goes to a path of the site.
     #[track_caller]
     pub fn get(&self, path: &str) -> Page {
-        self.ask(path, &[])
+        self.ask(path, "")
     }
 
     /// Sends a form. The values go to curl by its standard input, so that no process shows them.
     #[track_caller]
     pub fn post(&self, path: &str, fields: &[(String, String)]) -> Page {
-        self.ask(path, fields)
+        let fields: String = fields
+            .iter()
+            .map(|(name, value)| {
+                let value = value
+                    .replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('\n', "\\n");
+                format!("data-urlencode = \"{name}={value}\"\n")
+            })
+            .collect();
+        self.ask(path, &fields)
     }
 
+    /// Sends a file in a form's field, as its page would.
     #[track_caller]
-    fn ask(&self, path: &str, fields: &[(String, String)]) -> Page {
+    pub fn upload(&self, path: &str, field: &str, file: &Path) -> Page {
+        self.ask(path, &format!("form = \"{field}=@{}\"\n", file.display()))
+    }
+
+    /// Asks for a path, with further options for curl in its own file format.
+    #[track_caller]
+    fn ask(&self, path: &str, config: &str) -> Page {
         let domain = &self.domain;
         let mut command = Command::new("curl");
         command
@@ -70,17 +87,7 @@ impl Client {
         } else {
             format!("https://{domain}{path}")
         });
-        let config: String = fields
-            .iter()
-            .map(|(name, value)| {
-                let value = value
-                    .replace('\\', "\\\\")
-                    .replace('"', "\\\"")
-                    .replace('\n', "\\n");
-                format!("data-urlencode = \"{name}={value}\"\n")
-            })
-            .collect();
-        let output = Finished::fed(&mut command, &config).expect(0).stdout;
+        let output = Finished::fed(&mut command, config).expect(0).stdout;
         let (body, last) = output.rsplit_once('\n').expect("a status line");
         let (code, url) = last.split_once(' ').expect("a status and an address");
         Page {

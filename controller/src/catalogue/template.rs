@@ -44,6 +44,9 @@ pub struct Manifest {
     /// Parts that are taken in as if they stood here.
     #[serde(default)]
     pub include: Vec<String>,
+    /// Whether a host has at most one of it.
+    #[serde(default)]
+    pub one_per_host: bool,
     /// Where people find the service.
     pub url: Option<String>,
     /// How the first person gets in.

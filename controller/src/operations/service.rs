@@ -91,6 +91,7 @@ impl AddService {
                 )));
             }
         }
+        self.check_place(controller, template).await?;
         let parameters = given(&template.manifest.params, &self.set, &Parameters::new())?;
         template.check_given(&parameters)?;
         check_secrets(&template.manifest.name, &template.manifest.params, &self.secrets)?;
@@ -103,6 +104,30 @@ impl AddService {
             applied: None,
         };
         Ok((service, host, organisation))
+    }
+
+    /// Whether the host has room for one more of a template that a host has only once.
+    async fn check_place(
+        &self,
+        controller: &Controller,
+        template: &ServiceTemplate,
+    ) -> Result<(), OperationError> {
+        if !template.manifest.one_per_host {
+            return Ok(());
+        }
+        let services = controller.store.services().on_host(&self.host).await?;
+        match services.iter().find(|other| {
+            other.template == self.template
+                && (&other.organisation, &other.name) != (&self.organisation, &self.name)
+        }) {
+            Some(other) => Err(OperationError::Refused(format!(
+                "a host has only one {}, which serves everybody on it, and {} has {} already",
+                self.template,
+                self.host,
+                other.full_name()
+            ))),
+            None => Ok(()),
+        }
     }
 }
 
