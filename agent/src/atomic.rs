@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Attempt, Error};
@@ -20,6 +20,15 @@ pub(crate) struct Rights {
 }
 
 impl Rights {
+    /// Those of something that is there.
+    pub(crate) fn of(found: &Stat) -> Rights {
+        Rights {
+            uid: found.st_uid,
+            gid: found.st_gid,
+            mode: found.st_mode & 0o7777,
+        }
+    }
+
     /// Gives them to an open file or directory.
     pub(crate) fn give(self, file: impl AsFd, path: &Path) -> Result<(), Error> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));

@@ -100,20 +100,45 @@ pub(crate) fn package(text: &str) -> Verdict {
 
 /// A role or database of PostgreSQL.
 pub(crate) fn postgres(text: &str) -> Verdict {
+    const OWN: [&str; 5] = ["postgres", "template0", "template1", "public", "none"];
+    database(
+        text,
+        "role",
+        "PostgreSQL",
+        text.starts_with("pg_") || OWN.contains(&text),
+    )
+}
+
+/// A user or database of MariaDB.
+pub(crate) fn mariadb(text: &str) -> Verdict {
+    const OWN: [&str; 7] = [
+        "root",
+        "mysql",
+        "public",
+        "none",
+        "sys",
+        "information_schema",
+        "performance_schema",
+    ];
+    database(text, "user", "MariaDB", OWN.contains(&text))
+}
+
+fn database(text: &str, account: &str, server: &str, own: bool) -> Verdict {
     let good = starts(text, |first| first.is_ascii_lowercase() || first == '_')
         && all(text, |other| {
             other.is_ascii_lowercase() || other.is_ascii_digit() || "_-".contains(other)
         })
-        && !text.starts_with("pg_")
-        && !["postgres", "template0", "template1", "public", "none"].contains(&text)
+        && !own
         && text.len() <= 63;
     if good {
         return Ok(());
     }
     refuse(
-        "name for a role or database",
+        &format!("name for a {account} or database"),
         text,
-        "it starts with a-z or _, goes on with a-z, 0-9, _ and -, has at most 63 characters, and is not PostgreSQL's own",
+        &format!(
+            "it starts with a-z or _, goes on with a-z, 0-9, _ and -, has at most 63 characters, and is not {server}'s own"
+        ),
     )
 }
 
@@ -263,6 +288,18 @@ mod tests {
         for bad in ["", "a\"; DROP ROLE b; --", "pg_x", "postgres", "A", "a$b"] {
             assert!(postgres(bad).is_err(), "{bad:?}");
         }
+        for bad in [
+            "",
+            "a`; DROP USER b; --",
+            "root",
+            "mysql",
+            "A",
+            "a%",
+            "a'b",
+            "a\\b",
+        ] {
+            assert!(mariadb(bad).is_err(), "{bad:?}");
+        }
         for bad in ["", "-x", "root:x", "a b", &"x".repeat(33)] {
             assert!(account(bad).is_err(), "{bad:?}");
         }
@@ -292,7 +329,8 @@ mod tests {
 
         #[test]
         fn nothing_panics(text in "\\PC*") {
-            let _ = (path(&text), unit(&text), account(&text), package(&text), postgres(&text));
+            let _ = (path(&text), unit(&text), account(&text), package(&text));
+            let _ = (postgres(&text), mariadb(&text));
             let _ = (file_name(&text), run(&text), sha256(&text), mode(&text), id(&text));
         }
     }

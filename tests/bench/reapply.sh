@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # How long it takes to apply 40 unchanged resources to 8 hosts, beside parallel ssh running a shell script with the same
-# checks, in one run: ratios are what counts. Needs root; makes its own practice hosts and removes them.
+# checks, and Ansible where it is installed, in one run: ratios are what counts. Needs root; makes its own practice hosts and
+# removes them.
 #   tests/bench/reapply.sh [RUNS]       the program: ALLMENDE, or target/release/allmende
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -8,7 +9,7 @@ runs=${1:-9}
 hosts=${HOSTS:-8}
 allmende=$(realpath "${ALLMENDE:-../../target/release/allmende}")
 work=$(mktemp -d /var/tmp/allmende-bench-XXXXXX)
-export ALLMENDE_DATA_DIR=$work/data LC_ALL=C
+export ALLMENDE_DATA_DIR=$work/data LC_ALL=C.UTF-8
 trap '"$allmende" lab down >/dev/null || true; rm -rf "$work"' EXIT
 
 "$allmende" init >/dev/null
@@ -58,13 +59,37 @@ floor() {
       "root@$address" sh -s < "$work/$address.sh" > "$work/$address.out" & pids+=($!)
   done
   wait "${pids[@]}"
-  [ "$(cat "$work"/*.out | grep -c '^ok=1$')" = "${#addresses[@]}" ] || { echo "the floor found a difference" >&2; exit 1; }
+  [ "$(cat "$work"/*.out | grep -c '^ok=1$')" = "${#addresses[@]}" ] || { echo "the floor found a difference" >&3; exit 1; }
 }
 ours() {
-  "$allmende" --templates templates apply --org bench --yes > "$work/ours.out" 2>&1
-  [ "$(grep -c 'nothing to change' "$work/ours.out")" = "${#addresses[@]}" ] || { cat "$work/ours.out" >&2; exit 1; }
+  "$allmende" --templates templates apply --org bench --yes > "$work/ours.out" 2>&1 || true
+  [ "$(grep -c 'nothing to change' "$work/ours.out")" = "${#addresses[@]}" ] || { cat "$work/ours.out" >&3; exit 1; }
 }
 
+# Ansible with its own advice for speed: as many forks as hosts, no facts, pipelining. It finds the files as they are to be
+# beside its playbook, with their owners and modes as the hosts have them.
+entries() { # entries HOST PATH…: JSON of what is there
+  shell "$1" "stat -c '{\"path\":\"%n\",\"mode\":\"0%a\",\"owner\":\"%U\",\"group\":\"%G\"}' ${*:2}" | jq -s .
+}
+prepare_ansible() {
+  local address
+  for address in "${addresses[@]}"; do
+    shell "$address" "apt-get install -qqy --no-install-recommends python3 python3-apt" >/dev/null 2>&1
+    mkdir -p "$work/state/$address"
+    shell "$address" "tar -c $files 2>/dev/null" | tar -x -C "$work/state/$address"
+  done
+  jq -n --arg state "$work/state" --argjson directories "$(entries "${addresses[0]}" "$folders")" \
+    --argjson files "$(entries "${addresses[0]}" "$files")" '{$state, $directories, $files}' > "$work/vars.json"
+  printf '%s\n' "${addresses[@]}" > "$work/inventory"
+}
+ansible() {
+  ANSIBLE_FORKS=$hosts ANSIBLE_GATHERING=explicit ANSIBLE_PIPELINING=True ANSIBLE_HOST_KEY_CHECKING=False \
+    ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3 ANSIBLE_SSH_CONTROL_PATH_DIR="$work/control-$RANDOM" ANSIBLE_HOME="$work/ansible" \
+    ansible-playbook -i "$work/inventory" -u root --key-file "$identity" -e "@$work/vars.json" ansible.yml > "$work/ansible.out" 2>&1 || true
+  [ "$(grep -c 'changed=0 .*unreachable=0 .*failed=0 ' "$work/ansible.out")" = "${#addresses[@]}" ] || { cat "$work/ansible.out" >&3; exit 1; }
+}
+
+exec 3>&2 # `measure` reads standard error
 TIMEFORMAT='%R %U %S'
 measure() { { time "$1"; } 2>&1 | awk '{ printf "%s %.3f\n", $1, $2 + $3 }'; }
 measure ours >/dev/null; measure floor >/dev/null
@@ -78,3 +103,17 @@ for column in "wall:1:3" "CPU:2:4"; do
     "$(cut -d' ' -f"$a" "$work/runs" | median)" "$(cut -d' ' -f"$b" "$work/runs" | median)" \
     "$(awk -v a="$a" -v b="$b" '{ print $a / $b }' "$work/runs" | median)"
 done
+
+if command -v ansible-playbook >/dev/null; then
+  prepare_ansible
+  for ((run = 0; run < 3; run++)); do measure ansible; done | tee "$work/ansible-runs" |
+    awk '{ printf "run %d: Ansible %s s wall, %s s CPU\n", NR, $1, $2 }'
+  for column in "wall:1:1" "CPU:2:2"; do
+    IFS=: read -r what a b <<< "$column"
+    theirs=$(cut -d' ' -f"$b" "$work/ansible-runs" | median)
+    printf 'median %s: Ansible %s s, allmende takes a share of %s\n' "$what" "$theirs" \
+      "$(cut -d' ' -f"$a" "$work/runs" | median | awk -v theirs="$theirs" '{ printf "%.4f", $1 / theirs }')"
+  done
+else
+  echo "NOT MEASURED: Ansible, because ansible-playbook is not installed."
+fi

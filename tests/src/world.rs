@@ -104,6 +104,14 @@ impl World {
         found
     }
 
+    /// The root certificate of the controller's authority, as a file.
+    pub fn authority(&self) -> PathBuf {
+        let path = self.data_dir().join("authority-of-the-test.pem");
+        let exported = self.run(&["authority", "export"]).expect(0);
+        std::fs::write(&path, exported.stdout).expect("writes the certificate");
+        path
+    }
+
     /// The program, ready to be given arguments and to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());

@@ -1,6 +1,6 @@
 //! The whole way as a volunteer types it: from `init` to a wiki that is used, and what must not be seen on the way.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use allmende_tests::{Client, Finished, HostAccess, Page, Witness, World};
 use serde_json::Value;
@@ -45,7 +45,7 @@ impl Journey {
         self.an_apply_without_an_answer_changes_nothing();
         self.the_apply_sets_it_up(&password);
         self.a_second_apply_changes_nothing();
-        let authority = self.the_authority();
+        let authority = self.world.authority();
         self.people_use_the_wiki(&password, &authority);
         self.an_edit_shows_as_a_small_difference();
         self.every_reading_command_speaks_json();
@@ -141,7 +141,7 @@ impl Journey {
             .saying("kita-sonne/wiki on web1")
             .saying("+ user kita-sonne_wiki")
             .saying("Web server")
-            .saying("+ firewall kita-sonne_wiki (80/tcp, 443/tcp)")
+            .saying("+ firewall web (80/tcp, 443/tcp)")
             .saying("afterwards: reload nginx.service");
         self.run(&["plan", "wiki", "--verbose"], 3)
             .saying("+define('DOKU_CONF', '/srv/kita-sonne_wiki/conf/');")
@@ -212,22 +212,6 @@ impl Journey {
             .saying("upload_limit_mb = 64 (default)");
     }
 
-    /// The root certificate, as it stands at the end of the chain that the host shows.
-    fn the_authority(&self) -> PathBuf {
-        let chain = self
-            .host
-            .run("cat /etc/allmende/kita-sonne_wiki/tls.crt")
-            .expect(0)
-            .stdout;
-        let begin = chain
-            .rfind("-----BEGIN CERTIFICATE-----")
-            .filter(|begin| *begin > 0)
-            .expect("a chain of two certificates");
-        let path = self.world.data_dir().join("authority-of-the-test.pem");
-        std::fs::write(&path, chain.get(begin..).unwrap_or_default()).expect("writes the certificate");
-        path
-    }
-
     fn people_use_the_wiki(&mut self, password: &str, authority: &Path) {
         let anna = Client::new(DOMAIN, &self.host.address, authority);
         let welcome = anna.get(&format!("http://{DOMAIN}/"));
@@ -281,7 +265,7 @@ impl Journey {
     }
 
     fn every_reading_command_speaks_json(&mut self) {
-        let commands: [&[&str]; 15] = [
+        let commands: [&[&str]; 16] = [
             &["org", "list"],
             &["org", "show", "kita-sonne"],
             &["host", "list"],
@@ -294,6 +278,7 @@ impl Journey {
             &["template", "lint"],
             &["job", "list"],
             &["job", "show", "1"],
+            &["authority", "show"],
             &["audit", "list"],
             &["audit", "verify"],
             &["status"],

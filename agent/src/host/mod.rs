@@ -3,7 +3,9 @@
 mod accounts;
 mod dpkg;
 mod firewall;
+mod mariadb;
 mod postgres;
+mod server;
 mod units;
 
 use std::time::Duration;
@@ -18,7 +20,9 @@ use crate::protocol::DesiredState;
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use dpkg::Packages;
 pub(crate) use firewall::LiveSets;
-pub(crate) use postgres::{Asked, identifier, psql};
+pub(crate) use mariadb::{Databases, Grant, mariadb};
+pub(crate) use postgres::{Cluster, identifier, psql};
+pub(crate) use server::Asked;
 pub(crate) use units::UnitState;
 
 /// How long a program that cannot start needs to show it, mostly.
@@ -43,6 +47,7 @@ pub(crate) struct Host {
     packages: Option<Packages>,
     units: units::Units,
     postgres: postgres::Postgres,
+    mariadb: mariadb::MariaDb,
     firewall: Option<LiveSets>,
 }
 
@@ -58,6 +63,7 @@ impl Host {
             packages: None,
             units: units::Units::default(),
             postgres: postgres::Postgres::default(),
+            mariadb: mariadb::MariaDb::default(),
             firewall: None,
         }
     }
@@ -132,11 +138,14 @@ impl Host {
     }
 
     /// What PostgreSQL has.
-    pub(crate) fn cluster(&mut self) -> Result<Asked<'_>, Error> {
-        let Some(account) = self.accounts()?.user("postgres").cloned() else {
-            return self.postgres.absent(self.intent);
-        };
-        self.postgres.cluster(&account, self.intent)
+    pub(crate) fn cluster(&mut self) -> Result<Asked<'_, Cluster>, Error> {
+        let account = self.accounts()?.user("postgres").cloned();
+        self.postgres.cluster(account.as_ref(), self.intent)
+    }
+
+    /// What MariaDB has.
+    pub(crate) fn mariadb(&mut self) -> Result<Asked<'_, Databases>, Error> {
+        self.mariadb.databases(self.intent)
     }
 
     /// The account of a Unix user that has to exist by now.
@@ -196,9 +205,14 @@ impl Host {
         self.units.forget();
     }
 
-    /// Roles or databases were changed.
+    /// Roles or databases of PostgreSQL were changed.
     pub(crate) fn postgres_changed(&mut self) {
         self.postgres.forget();
+    }
+
+    /// Users, databases or rights of MariaDB were changed.
+    pub(crate) fn mariadb_changed(&mut self) {
+        self.mariadb.forget();
     }
 
     /// The rule set was loaded.
@@ -213,6 +227,7 @@ impl Host {
         self.firewall = None;
         self.units.forget();
         self.postgres.forget();
+        self.mariadb.forget();
     }
 
     /// What systemd says about a unit that was just started or restarted, after it had the time to fail.

@@ -1,19 +1,16 @@
 //! What PostgreSQL has: one `psql` for all roles and databases of a desired state.
 
 use std::collections::{BTreeSet, HashMap};
-use std::thread::sleep;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::host::server::{Asked, Server};
 use crate::host::{Account, Intent};
-use crate::process::{ProcessError, Program, is_there};
+use crate::process::{Program, is_there};
 use crate::protocol::DesiredState;
 use crate::resources::ResourceSpec;
-
-/// How often a server that does not answer yet is asked, a second apart.
-const TRIES: usize = 15;
 
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -40,23 +37,24 @@ pub(crate) struct Cluster {
     pub(crate) databases: HashMap<String, Database>,
 }
 
-/// What is known of PostgreSQL.
-#[derive(Debug)]
-pub(crate) enum Asked<'a> {
-    /// It is not installed; only a plan gets this.
-    Absent,
-    /// It does not answer; only a plan gets this, because an earlier resource may start it.
-    Silent,
-    /// It answered.
-    Known(&'a Cluster),
-}
-
 /// The cluster, asked once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Postgres {
     databases: BTreeSet<String>,
-    /// Without a cluster in it when the server did not answer a plan.
-    known: Option<Option<Cluster>>,
+    server: Server<Cluster>,
+}
+
+impl Default for Postgres {
+    fn default() -> Postgres {
+        Postgres {
+            databases: BTreeSet::new(),
+            server: Server::new(
+                "PostgreSQL",
+                "postgresql",
+                "see whether the cluster runs: `pg_lsclusters`, `systemctl status postgresql`",
+            ),
+        }
+    }
 }
 
 impl Postgres {
@@ -69,32 +67,22 @@ impl Postgres {
     }
 
     pub(super) fn forget(&mut self) {
-        self.known = None;
+        self.server.forget();
     }
 
-    /// What to say when PostgreSQL is not installed.
-    pub(super) fn absent(&self, intent: Intent) -> Result<Asked<'_>, Error> {
-        match intent {
-            Intent::Plan => Ok(Asked::Absent),
-            Intent::Apply => Err(Error::obstacle(
-                "PostgreSQL is not installed on this host",
-                "add a package resource with postgresql before this one",
-            )),
-        }
-    }
-
-    pub(super) fn cluster(&mut self, account: &Account, intent: Intent) -> Result<Asked<'_>, Error> {
-        if !is_there("psql") {
-            return self.absent(intent);
-        }
-        let known = match self.known.take() {
-            Some(known) => known,
-            None => ask(account, &self.databases, intent)?,
+    /// The cluster's roles and databases, asked as PostgreSQL's own user if there is one.
+    pub(super) fn cluster(
+        &mut self,
+        account: Option<&Account>,
+        intent: Intent,
+    ) -> Result<Asked<'_, Cluster>, Error> {
+        let Some(account) = account.filter(|_| is_there("psql")) else {
+            return self.server.absent(intent);
         };
-        Ok(match self.known.insert(known) {
-            Some(cluster) => Asked::Known(cluster),
-            None => Asked::Silent,
-        })
+        // Code 2: no connection.
+        let question = psql(account, &question(&self.databases));
+        self.server
+            .ask(&question, |error| error.code() == Some(2), answer, intent)
     }
 }
 
@@ -125,31 +113,6 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn ask(account: &Account, databases: &BTreeSet<String>, intent: Intent) -> Result<Option<Cluster>, Error> {
-    let program = psql(account, &question(databases));
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match program.quietly() {
-            Ok(finished) => return answer(&finished.text()).map(Some),
-            // Code 2: no connection. A server that was just installed or restarted needs a moment.
-            Err(error) if error.code() == Some(2) && intent == Intent::Plan => return Ok(None),
-            Err(error) if error.code() == Some(2) && tries < TRIES => sleep(Duration::from_secs(1)),
-            Err(error) => return Err(advised(error)),
-        }
-    }
-}
-
-fn advised(source: ProcessError) -> Error {
-    let more = match source.code() {
-        Some(2) => {
-            "; see whether the cluster runs: `pg_lsclusters`, `systemctl status postgresql`".to_owned()
-        }
-        _ => String::new(),
-    };
-    Error::ProgramWith { source, more }
-}
-
 /// First all roles and databases as one line of JSON, then a line for each wanted database that exists: its name and
 /// the owner of its schema `public`, which can only be asked inside it.
 fn question(databases: &BTreeSet<String>) -> String {
@@ -171,14 +134,9 @@ fn question(databases: &BTreeSet<String>) -> String {
     sql
 }
 
-fn answer(text: &str) -> Result<Cluster, Error> {
+fn answer(text: &str) -> Result<Cluster, serde_json::Error> {
     let mut lines = text.lines();
-    let mut cluster: Cluster = serde_json::from_str(lines.next().unwrap_or_default()).map_err(|error| {
-        Error::obstacle(
-            format!("psql answered something unexpected: {error}"),
-            "report this as a bug of Allmende",
-        )
-    })?;
+    let mut cluster: Cluster = serde_json::from_str(lines.next().unwrap_or_default())?;
     for line in lines {
         if let Some((name, owner)) = line.split_once(' ')
             && let Some(database) = cluster.databases.get_mut(name)

@@ -1,10 +1,11 @@
 //! Ports that the host's firewall lets in.
 
+use rustix::fs::{AtFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{Candidate, Rights};
 use crate::diff;
-use crate::error::Error;
+use crate::error::{Attempt, Error};
 use crate::host::{Host, Intent};
 use crate::names;
 use crate::process::{Program, is_there};
@@ -27,8 +28,25 @@ pub struct FirewallSpec {
 const RULES: &str = "/etc/nftables.conf";
 
 impl FirewallSpec {
-    fn path(&self) -> String {
-        format!("/etc/nftables.d/{}.nft", self.name)
+    /// Where the ports of this name are written down.
+    pub(super) fn drop_in(name: &str) -> String {
+        format!("/etc/nftables.d/{name}.nft")
+    }
+
+    /// Closes the ports of this name; those that others keep open stay open.
+    pub(super) fn close(host: &mut Host, name: &str) -> Result<(), Error> {
+        let path = Self::drop_in(name);
+        if let Some(place) = host.place(&path)? {
+            unlinkat(&place.dir, &place.name, AtFlags::empty()).attempt("removing", &place.path)?;
+            place.sync_directory()?;
+        }
+        let rules = host.layout.at(RULES);
+        if rules.exists() {
+            let loaded = host.succeed(&Program::new(["nft", "-f", &rules.to_string_lossy()]));
+            host.firewall_changed();
+            loaded?;
+        }
+        Ok(())
     }
 
     fn content(&self) -> String {
@@ -90,7 +108,7 @@ impl Manage for FirewallSpec {
 
     fn compare(&self, host: &mut Host) -> Result<Option<Difference>, Error> {
         let content = self.content();
-        let found = match host.place(&self.path())? {
+        let found = match host.place(&Self::drop_in(&self.name))? {
             Some(place) if place.stat()?.is_some() => Some(place.read(diff::MOST)?),
             _ => None,
         };
@@ -126,7 +144,7 @@ impl Manage for FirewallSpec {
             gid,
             mode: 0o644,
         };
-        let place = host.place_made(&self.path())?;
+        let place = host.place_made(&Self::drop_in(&self.name))?;
         let before = match place.stat()? {
             Some(_) => Some(place.read(diff::MOST)?),
             None => None,
@@ -139,11 +157,7 @@ impl Manage for FirewallSpec {
             // Rules that do not load must not lie in wait for the next boot.
             match before {
                 Some(before) => Candidate::write(&place, &before, rights)?.put(&place)?,
-                None => drop(rustix::fs::unlinkat(
-                    &place.dir,
-                    &place.name,
-                    rustix::fs::AtFlags::empty(),
-                )),
+                None => drop(unlinkat(&place.dir, &place.name, AtFlags::empty())),
             }
             return Err(Error::ProgramWith {
                 source,

@@ -66,6 +66,33 @@ impl LineSpec {
         })
     }
 
+    /// Whether the line itself is there.
+    pub(super) fn holds(&self, place: Option<&Place>) -> Result<bool, Error> {
+        let found = self.look(place)?;
+        Ok(found.is_some_and(|(_, content)| lines_of(&content).contains(&self.line.as_bytes())))
+    }
+
+    /// Takes the line out, wherever it stands; the others stay.
+    pub(super) fn take_out(&self, host: &mut Host) -> Result<(), Error> {
+        let Some(place) = host.place(&self.path)? else {
+            return Ok(());
+        };
+        let Some((found, content)) = self.look(Some(&place))? else {
+            return Ok(());
+        };
+        let mut lines = lines_of(&content);
+        lines.retain(|line| *line != self.line.as_bytes());
+        self.write(host, &place, Rights::of(&found), &lines)
+    }
+
+    fn write(&self, host: &mut Host, place: &Place, rights: Rights, lines: &[&[u8]]) -> Result<(), Error> {
+        let mut edited = lines.join(&b'\n');
+        edited.push(b'\n');
+        Candidate::write(place, &edited, rights)?.put(place)?;
+        host.path_changed(&self.path);
+        Ok(())
+    }
+
     fn look(&self, place: Option<&Place>) -> Result<Option<(Stat, Vec<u8>)>, Error> {
         let Some(place) = place else {
             return Ok(None);
@@ -129,14 +156,7 @@ impl Manage for LineSpec {
     fn change(&self, host: &mut Host, _: &Difference) -> Result<(), Error> {
         let place = host.place_made(&self.path)?;
         let (rights, content) = match self.look(Some(&place))? {
-            Some((found, content)) => {
-                let rights = Rights {
-                    uid: found.st_uid,
-                    gid: found.st_gid,
-                    mode: found.st_mode & 0o7777,
-                };
-                (rights, content)
-            }
+            Some((found, content)) => (Rights::of(&found), content),
             None => {
                 let (uid, gid) = host.ids("root", "root")?;
                 (
@@ -159,11 +179,7 @@ impl Manage for LineSpec {
                 }
             }
         }
-        let mut edited = lines.join(&b'\n');
-        edited.push(b'\n');
-        Candidate::write(&place, &edited, rights)?.put(&place)?;
-        host.path_changed(&self.path);
-        Ok(())
+        self.write(host, &place, rights, &lines)
     }
 }
 

@@ -10,9 +10,12 @@ mod firewall;
 mod group;
 mod line;
 mod link;
+mod mariadb_database;
+mod mariadb_user;
 mod package;
 mod postgres_database;
 mod postgres_role;
+mod removal;
 mod unit;
 mod user;
 
@@ -37,9 +40,12 @@ pub use firewall::FirewallSpec;
 pub use group::GroupSpec;
 pub use line::LineSpec;
 pub use link::LinkSpec;
+pub use mariadb_database::MariadbDatabaseSpec;
+pub use mariadb_user::MariadbUserSpec;
 pub use package::PackageSpec;
 pub use postgres_database::PostgresDatabaseSpec;
 pub use postgres_role::PostgresRoleSpec;
+pub use removal::RemovalSpec;
 pub use unit::UnitSpec;
 pub use user::UserSpec;
 
@@ -65,12 +71,18 @@ pub enum ResourceSpec {
     Line(LineSpec),
     /// A symbolic link.
     Link(LinkSpec),
+    /// A MariaDB database.
+    MariadbDatabase(MariadbDatabaseSpec),
+    /// A MariaDB user.
+    MariadbUser(MariadbUserSpec),
     /// Packages of the distribution.
     Package(PackageSpec),
     /// A PostgreSQL database.
     PostgresDatabase(PostgresDatabaseSpec),
     /// A PostgreSQL role.
     PostgresRole(PostgresRoleSpec),
+    /// What is left of a service that is removed.
+    Removal(RemovalSpec),
     /// A systemd unit.
     Unit(UnitSpec),
     /// A Unix user.
@@ -105,9 +117,12 @@ impl ResourceSpec {
             ResourceSpec::Group(_) => "group",
             ResourceSpec::Line(_) => "line",
             ResourceSpec::Link(_) => "link",
+            ResourceSpec::MariadbDatabase(_) => "mariadb_database",
+            ResourceSpec::MariadbUser(_) => "mariadb_user",
             ResourceSpec::Package(_) => "package",
             ResourceSpec::PostgresDatabase(_) => "postgres_database",
             ResourceSpec::PostgresRole(_) => "postgres_role",
+            ResourceSpec::Removal(_) => "removal",
             ResourceSpec::Unit(_) => "unit",
             ResourceSpec::User(_) => "user",
         }
@@ -124,9 +139,12 @@ impl ResourceSpec {
             ResourceSpec::Group(spec) => spec,
             ResourceSpec::Line(spec) => spec,
             ResourceSpec::Link(spec) => spec,
+            ResourceSpec::MariadbDatabase(spec) => spec,
+            ResourceSpec::MariadbUser(spec) => spec,
             ResourceSpec::Package(spec) => spec,
             ResourceSpec::PostgresDatabase(spec) => spec,
             ResourceSpec::PostgresRole(spec) => spec,
+            ResourceSpec::Removal(spec) => spec,
             ResourceSpec::Unit(spec) => spec,
             ResourceSpec::User(spec) => spec,
         }

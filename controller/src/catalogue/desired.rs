@@ -18,6 +18,8 @@ use super::template::{ResourceEntry, Text};
 pub struct Wanted {
     /// In order.
     pub resources: Vec<WantedResource>,
+    /// What is wanted besides once the service is removed, in order.
+    pub removal: Vec<WantedResource>,
     /// In order.
     pub handlers: Vec<Handler>,
     /// Where people find the service.
@@ -56,7 +58,7 @@ pub enum WantedSpec {
 pub struct WantedArchive {
     /// The directory on the host that holds the unpacked tree.
     pub path: String,
-    /// A file on the controller, or an https URL.
+    /// A file or folder on the controller, or an https URL.
     pub source: String,
     /// What the archive's SHA-256 must be; an empty text stands for "not known".
     #[serde(default)]
@@ -146,31 +148,8 @@ impl Builder<'_> {
         let variables = &bindings.variables;
         let handlers = self.handlers(variables)?;
         let known: BTreeSet<&str> = handlers.iter().map(|handler| handler.id.as_str()).collect();
-        let mut resources = Vec::new();
-        let mut ids = BTreeSet::new();
-        for (number, entry) in manifest.resources.iter().enumerate() {
-            let place = |problem: Problem| {
-                let name = entry.id.clone().unwrap_or_else(|| {
-                    let unrendered = default_id(&entry.kind, &entry.fields);
-                    format!("number {} ({})", number + 1, unrendered.trim())
-                });
-                problem.inside(name).inside("resources")
-            };
-            for resource in self.entry(entry, variables).map_err(place)? {
-                if !ids.insert(resource.id.clone()) {
-                    return Err(place(Problem::new(format!(
-                        "there is a second resource with the id {:?}",
-                        resource.id
-                    ))));
-                }
-                if let Some(unknown) = resource.notify.iter().find(|id| !known.contains(id.as_str())) {
-                    return Err(place(Problem::new(format!(
-                        "it notifies {unknown:?}, but there is no such handler"
-                    ))));
-                }
-                resources.push(resource);
-            }
-        }
+        let resources = self.entries(&manifest.resources, "resources", &known, variables)?;
+        let removal = self.entries(&manifest.removal, "removal", &known, variables)?;
         let text = |raw: &String, place: &str| {
             self.renderer
                 .text(raw, variables)
@@ -178,6 +157,7 @@ impl Builder<'_> {
         };
         Ok(Wanted {
             resources,
+            removal,
             handlers,
             url: manifest.url.as_ref().map(|raw| text(raw, "url")).transpose()?,
             login: manifest
@@ -186,6 +166,42 @@ impl Builder<'_> {
                 .map(|login| Ok::<_, Problem>((text(&login.user, "login")?, login.secret.clone())))
                 .transpose()?,
         })
+    }
+
+    /// The resources of one list, each with an id of its own.
+    fn entries(
+        &self,
+        entries: &[ResourceEntry],
+        list: &str,
+        handlers: &BTreeSet<&str>,
+        variables: &Variables,
+    ) -> Result<Vec<WantedResource>, Problem> {
+        let mut resources = Vec::new();
+        let mut ids = BTreeSet::new();
+        for (number, entry) in entries.iter().enumerate() {
+            let place = |problem: Problem| {
+                let name = entry.id.clone().unwrap_or_else(|| {
+                    let unrendered = default_id(&entry.kind, &entry.fields);
+                    format!("number {} ({})", number + 1, unrendered.trim())
+                });
+                problem.inside(name).inside(list)
+            };
+            for resource in self.entry(entry, variables).map_err(place)? {
+                if !ids.insert(resource.id.clone()) {
+                    return Err(place(Problem::new(format!(
+                        "there is a second resource with the id {:?}",
+                        resource.id
+                    ))));
+                }
+                if let Some(unknown) = resource.notify.iter().find(|id| !handlers.contains(id.as_str())) {
+                    return Err(place(Problem::new(format!(
+                        "it notifies {unknown:?}, but there is no such handler"
+                    ))));
+                }
+                resources.push(resource);
+            }
+        }
+        Ok(resources)
     }
 
     fn handlers(&self, variables: &Variables) -> Result<Vec<Handler>, Problem> {

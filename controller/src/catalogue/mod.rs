@@ -5,6 +5,7 @@ mod desired;
 mod error;
 mod lint;
 mod parameter;
+mod part;
 mod render;
 mod sections;
 mod skeleton;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 
 pub use bindings::{Bindings, Surroundings};
-pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedSpec};
+pub use desired::{Wanted, WantedArchive, WantedCertificate, WantedResource, WantedSpec};
 pub use error::{CatalogueError, Problem};
 pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
@@ -75,15 +76,26 @@ impl Catalogue {
                 }
             }
         }
-        Ok(Self {
+        let mut catalogue = Self {
             templates,
             renderer: Renderer::new(),
-        })
+        };
+        catalogue.templates = catalogue
+            .templates
+            .iter()
+            .map(|(name, template)| Ok((name.clone(), catalogue.composed(template)?)))
+            .collect::<Result<_, CatalogueError>>()?;
+        Ok(catalogue)
     }
 
-    /// Adds a template; it wins over one of the same name.
-    pub fn insert(&mut self, template: ServiceTemplate) {
+    /// Adds a template with all that it includes; it wins over one of the same name.
+    ///
+    /// # Errors
+    /// Something that it includes and cannot.
+    pub fn insert(&mut self, template: &ServiceTemplate) -> Result<(), CatalogueError> {
+        let template = self.composed(template)?;
         self.templates.insert(template.manifest.name.clone(), template);
+        Ok(())
     }
 
     /// All templates, by name.

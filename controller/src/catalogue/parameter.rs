@@ -61,7 +61,7 @@ pub enum ParameterType {
     Version,
     /// An absolute path on the host.
     Path,
-    /// A file on the controller, or an https URL.
+    /// A file or folder on the controller, or an https URL.
     Source,
     /// A SHA-256 hash in hex.
     Sha256,
@@ -147,7 +147,7 @@ impl Parameter {
             ),
             ParameterType::Source => fits(
                 is_absolute_path(text) || is_https_url(text),
-                "expected the path of a file here, or an https:// address",
+                "expected the path of a file or folder here, or an https:// address",
             ),
             ParameterType::Sha256 => fits(
                 text.len() == 64 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')),

@@ -35,12 +35,15 @@ pub struct Manifest {
     pub title: Text,
     /// What it is, in one sentence.
     pub summary: Text,
-    /// Whether it describes a service or the host itself.
+    /// Whether it describes a service, the host itself, or a part of others.
     #[serde(default)]
     pub scope: Scope,
     /// Templates that are applied to the same host before this one.
     #[serde(default)]
     pub requires: Vec<String>,
+    /// Parts that are taken in as if they stood here.
+    #[serde(default)]
+    pub include: Vec<String>,
     /// Where people find the service.
     pub url: Option<String>,
     /// How the first person gets in.
@@ -65,6 +68,9 @@ pub struct Manifest {
     /// The desired state, in order.
     #[serde(default)]
     pub resources: Vec<ResourceEntry>,
+    /// What the host shall look like, besides, once the service is removed; resources like those above.
+    #[serde(default)]
+    pub removal: Vec<ResourceEntry>,
     /// What happens once after changes, in order.
     #[serde(default)]
     pub handlers: Vec<toml::Table>,
@@ -94,6 +100,8 @@ pub enum Scope {
     Service,
     /// The host itself.
     Host,
+    /// Nothing by itself: other templates include it.
+    Part,
 }
 
 /// How the first person gets into a service.

@@ -17,11 +17,13 @@ mod action;
 mod apply;
 mod arguments;
 mod audit;
+mod authority;
 mod care_view;
 mod demo;
 mod follow;
 mod host;
 mod init;
+mod inventory;
 mod job;
 mod lab;
 mod organisation;
@@ -99,12 +101,19 @@ enum Command {
     Apply(apply::Apply),
     /// Shows organisations, hosts and services at a glance
     Status(template::Json),
+    /// Writes organisations, hosts and services as text
+    Export(inventory::Export),
+    /// Takes over what `export` wrote, or what you wrote like it
+    Import(inventory::Import),
     /// Jobs: what was done, by whom, with what outcome
     #[command(subcommand)]
     Job(job::JobCommand),
     /// The audit log: who asked for what
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The certificate authority for services with tls = internal
+    #[command(subcommand)]
+    Authority(authority::AuthorityCommand),
     /// Practice hosts: throwaway Debian machines on this computer
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -197,8 +206,11 @@ impl Cli {
             Command::Plan(command) => apply::plan(command, &self.open().await?, style).await,
             Command::Apply(command) => apply::apply(command, &self.open().await?, style).await,
             Command::Status(json) => status::run(json, &self.open().await?, style).await,
+            Command::Export(command) => inventory::export(command, &self.open().await?).await,
+            Command::Import(command) => inventory::import(command, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
+            Command::Authority(command) => authority::run(command, &self.open().await?, style).await,
             Command::Lab(command) => lab::run(command, &self.data_dir(), style).await,
             Command::Demo(command) => demo::run(command, &self.data_dir(), style).await,
             Command::Completions(command) => Ok(pages::completions(command)),

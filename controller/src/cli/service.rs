@@ -29,7 +29,7 @@ pub enum ServiceCommand {
     Edit(WithSecrets<EditService>),
     /// Prints a secret of a service, such as a first password
     Secret(ShowSecret),
-    /// Forgets a service; what it put on its host stays there
+    /// Takes a service off its host and forgets it; its data stay unless told otherwise
     Remove(Changing<RemoveService>),
 }
 

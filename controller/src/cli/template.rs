@@ -78,7 +78,8 @@ pub async fn run(
                 let manifest = &template.manifest;
                 let scope = match manifest.scope {
                     Scope::Service => "service",
-                    Scope::Host => "every host",
+                    Scope::Host => "host",
+                    Scope::Part => "part of others",
                 };
                 vec![
                     manifest.name.clone(),
@@ -119,11 +120,10 @@ fn run_lint(arguments: &Lint, mut catalogue: Catalogue) -> Result<bool, CliError
             path: folder.clone(),
             source,
         })?;
-        match ServiceTemplate::load(&folder) {
-            Ok(template) => {
-                names.push(template.manifest.name.clone());
-                catalogue.insert(template);
-            }
+        let inserted = ServiceTemplate::load(&folder)
+            .and_then(|template| catalogue.insert(&template).map(|()| template.manifest.name));
+        match inserted {
+            Ok(name) => names.push(name),
             Err(error @ CatalogueError::Template { .. }) => {
                 let name = folder.file_name().unwrap_or_default().to_string_lossy();
                 findings.push((name.into_owned(), error.to_string()));
@@ -169,6 +169,7 @@ fn describe(template: &ServiceTemplate) -> serde_json::Value {
         "summary": manifest.summary,
         "scope": manifest.scope,
         "requires": manifest.requires,
+        "include": manifest.include,
         "params": manifest.params,
         "releases": manifest.releases,
         "checks": manifest.checks.iter().map(|check| serde_json::json!({ "id": check.id, "title": check.title })).collect::<Vec<_>>(),

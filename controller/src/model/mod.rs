@@ -1,6 +1,7 @@
 //! Plain types: what the words of Allmende mean. No input, no output.
 
 mod host;
+mod inventory;
 mod job;
 mod name;
 mod organisation;
@@ -9,6 +10,7 @@ mod secret;
 mod service;
 
 pub use host::{Host, HostKey, MonthlyCost};
+pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use name::{InvalidName, Name, ServiceRef, instance_name};
 pub use organisation::{Contact, Organisation, Sector};

@@ -35,7 +35,7 @@ impl ApplyHost {
         Ok((host, services))
     }
 
-    async fn assemble(
+    pub(super) async fn assemble(
         controller: &Controller,
         session: &Session,
         host: &Host,
@@ -116,10 +116,7 @@ impl Operation for ApplyHost {
             .set_facts(&host.name, &facts, jiff::Timestamp::now())
             .await?;
         let assembly = Self::assemble(controller, &session, &host, &services).await?;
-        let run = Run {
-            id: format!("job-{}", context.job_id()),
-            holder: format!("{}, job {}", context.actor().name, context.job_id()),
-        };
+        let run = run_of(context);
         let notify = |event: JobEventKind| context.notify(event);
         let done = provision::apply(
             &session,
@@ -174,8 +171,16 @@ impl Operation for ApplyHost {
     }
 }
 
+/// How a job's run is called on its host.
+pub(super) fn run_of(context: &JobContext<'_>) -> Run {
+    Run {
+        id: format!("job-{}", context.job_id()),
+        holder: format!("{}, job {}", context.actor().name, context.job_id()),
+    }
+}
+
 /// What runs that nobody waited for left behind becomes part of this job's story.
-async fn collect_reports(
+pub(super) async fn collect_reports(
     session: &Session,
     host: &Name,
     context: &JobContext<'_>,

@@ -91,19 +91,7 @@ impl EditHost {
             }
         }
         for Setting { name, value } in &self.set {
-            let parameter = parameter(controller, name).ok_or_else(|| {
-                OperationError::Refused(format!(
-                    "hosts have no setting {name:?}; see: allmende template show base"
-                ))
-            })?;
-            if parameter.is_secret() {
-                return Err(OperationError::Refused(format!(
-                    "{name} is a secret and is generated; leave it out"
-                )));
-            }
-            parameter
-                .check(value)
-                .map_err(|expected| OperationError::Refused(format!("{name}: {expected}, not {value:?}")))?;
+            check_setting(controller, name, value)?;
         }
         for name in &self.unset {
             if !old.settings.contains_key(name) {
@@ -154,8 +142,26 @@ impl EditHost {
     }
 }
 
+/// Refuses a setting that hosts do not have, or a value that it cannot have.
+pub(super) fn check_setting(controller: &Controller, name: &str, value: &str) -> Result<(), OperationError> {
+    let parameter = parameter(controller, name).ok_or_else(|| {
+        OperationError::Refused(format!(
+            "hosts have no setting {name:?}; see: allmende template show base"
+        ))
+    })?;
+    if parameter.is_secret() {
+        return Err(OperationError::Refused(format!(
+            "{name} is a secret and is generated; leave it out"
+        )));
+    }
+    parameter
+        .check(value)
+        .map(drop)
+        .map_err(|expected| OperationError::Refused(format!("{name}: {expected}, not {value:?}")))
+}
+
 /// A parameter of the host-wide templates.
-fn parameter<'a>(controller: &'a Controller, name: &str) -> Option<&'a Parameter> {
+pub(super) fn parameter<'a>(controller: &'a Controller, name: &str) -> Option<&'a Parameter> {
     controller
         .catalogue
         .all()

@@ -8,9 +8,11 @@ mod error;
 mod host;
 mod host_edit;
 mod host_repair;
+mod import;
 mod organisation;
 mod runner;
 mod service;
+mod service_removal;
 mod setting;
 
 use std::collections::BTreeSet;
@@ -25,9 +27,11 @@ pub use error::OperationError;
 pub use host::{AddHost, Asker, ReadFacts, RemoveHost};
 pub use host_edit::EditHost;
 pub use host_repair::RepairHost;
+pub use import::{ImportInventory, open_secrets, seal_secrets};
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
 pub use runner::{JobContext, Observer, execute};
-pub use service::{AddService, EditService, RemoveService};
+pub use service::{AddService, EditService};
+pub use service_removal::RemoveService;
 pub use setting::Setting;
 
 use crate::model::{Name, Outcome, Role};

@@ -76,11 +76,20 @@ impl AddService {
             )));
         }
         let template = controller.catalogue.get(&self.template)?;
-        if template.manifest.scope == TemplateScope::Host {
-            return Err(OperationError::Refused(format!(
-                "{} describes hosts and comes along with every service; change it with: allmende host edit {} --set PARAMETER=VALUE",
-                self.template, self.host
-            )));
+        match template.manifest.scope {
+            TemplateScope::Service => {}
+            TemplateScope::Host => {
+                return Err(OperationError::Refused(format!(
+                    "{} describes hosts and comes along with the services that need it; change it with: allmende host edit {} --set PARAMETER=VALUE",
+                    self.template, self.host
+                )));
+            }
+            TemplateScope::Part => {
+                return Err(OperationError::Refused(format!(
+                    "{} is a part of other templates and no service of its own; see allmende template list",
+                    self.template
+                )));
+            }
         }
         let parameters = given(&template.manifest.params, &self.set, &Parameters::new())?;
         template.check_given(&parameters)?;
@@ -273,56 +282,6 @@ impl Operation for EditService {
                 ),
             },
             changed: !changes.is_empty(),
-            ..Outcome::default()
-        })
-    }
-}
-
-/// Forgets a service; what it put on its host stays there
-#[derive(Debug, Clone, Args, Serialize, Deserialize)]
-pub struct RemoveService {
-    /// The service: NAME or ORGANISATION/NAME
-    pub service: ServiceRef,
-}
-
-impl RemoveService {
-    async fn sentence(&self, controller: &Controller, verb: &str) -> Result<String, OperationError> {
-        let service = controller.store.services().find(&self.service).await?;
-        Ok(format!(
-            "{} {verb} forgotten, with its secrets; its programs and data stay on {}",
-            service.full_name(),
-            service.host
-        ))
-    }
-}
-
-impl Operation for RemoveService {
-    const NAME: &'static str = "service.remove";
-    const RISK: Risk = Risk::Destructive;
-
-    fn title(&self) -> String {
-        format!("remove service {}", self.service)
-    }
-
-    async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
-        let service = controller.store.services().find(&self.service).await?;
-        Ok(Scope::organisation(&service.organisation).locking([service.host]))
-    }
-
-    async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
-        Ok(Preview::of([self.sentence(controller, "would be").await?]))
-    }
-
-    async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
-        let controller = context.controller();
-        let message = self.sentence(controller, "is").await?;
-        let service = controller.store.services().find(&self.service).await?;
-        controller.store.services().remove(&service.reference()).await?;
-        let scope = SecretScope::Service(service.organisation, service.name);
-        controller.vault.remove_scope(&scope).await?;
-        Ok(Outcome {
-            message: format!("{message}."),
-            changed: true,
             ..Outcome::default()
         })
     }

@@ -1,5 +1,6 @@
 //! Archives that services are made from: found or fetched, checked, and kept by content.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
@@ -7,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::folder;
 use crate::catalogue::WantedArchive;
 
 /// An archive whose content is known.
@@ -21,6 +23,7 @@ pub struct Archive {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
     File(PathBuf),
+    Folder(PathBuf),
     Url(String),
 }
 
@@ -34,6 +37,14 @@ pub enum ArchiveError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The folder is not what it was a moment ago.
+    #[error(
+        "{folder} changed while it was read. Nothing of it was sent; apply again when nobody writes there"
+    )]
+    Changed {
+        /// The folder.
+        folder: PathBuf,
     },
     /// The download did not work.
     #[error(
@@ -77,8 +88,12 @@ impl ArchiveCache {
     pub async fn identify(&self, wanted: &WantedArchive) -> Result<Archive, ArchiveError> {
         if !wanted.source.starts_with("https://") {
             let path = PathBuf::from(&wanted.source);
-            let sha256 = hash_file(&path).await?;
-            return expect(&wanted.source, sha256, &wanted.sha256, Source::File(path));
+            let (sha256, source) = if path.is_dir() {
+                (pack(&path, std::io::sink()).await?, Source::Folder(path))
+            } else {
+                (hash_file(&path).await?, Source::File(path))
+            };
+            return expect(&wanted.source, sha256, &wanted.sha256, source);
         }
         let url = wanted.source.clone();
         let known = if wanted.sha256.is_empty() {
@@ -103,6 +118,7 @@ impl ArchiveCache {
     pub async fn file(&self, archive: &Archive) -> Result<PathBuf, ArchiveError> {
         match &archive.source {
             Source::File(path) => Ok(path.clone()),
+            Source::Folder(folder) => self.packed(folder, &archive.sha256).await,
             Source::Url(url) => {
                 let path = self.folder.join(&archive.sha256);
                 if !path.is_file() {
@@ -111,6 +127,28 @@ impl ArchiveCache {
                 Ok(path)
             }
         }
+    }
+
+    /// The folder as a file. Of each folder only the last one is kept.
+    async fn packed(&self, folder: &Path, sha256: &str) -> Result<PathBuf, ArchiveError> {
+        let place = folder.as_os_str().as_encoded_bytes();
+        let kept = self.folder.join(format!("{}.tar", hex(&Sha256::digest(place))));
+        // Another run may be sending what is kept: it goes on with that, to its end.
+        let partial = kept.with_extension(format!("{}.part", std::process::id()));
+        let unwritable = |source| ArchiveError::Unreadable {
+            path: partial.clone(),
+            source,
+        };
+        fs::create_dir_all(&self.folder).await.map_err(unwritable)?;
+        let file = std::fs::File::create(&partial).map_err(unwritable)?;
+        let found = pack(folder, std::io::BufWriter::new(file)).await?;
+        fs::rename(&partial, &kept).await.map_err(unwritable)?;
+        if found != sha256 {
+            return Err(ArchiveError::Changed {
+                folder: folder.to_owned(),
+            });
+        }
+        Ok(kept)
     }
 
     /// What the publisher says the SHA-256 is; remembered, so that a plan needs no internet connection a second time.
@@ -229,6 +267,20 @@ async fn hash_file(path: &Path) -> Result<String, ArchiveError> {
             return Ok(hex(&hasher.finalize()));
         }
         hasher.update(&buffer[..count]);
+    }
+}
+
+/// Packs a folder and gives the archive's SHA-256, hex.
+async fn pack(folder: &Path, into: impl Write + Send + 'static) -> Result<String, ArchiveError> {
+    let path = folder.to_owned();
+    let packed = tokio::task::spawn_blocking(move || folder::pack(&path, into)).await;
+    let stopped = |error| ArchiveError::Unreadable {
+        path: folder.to_owned(),
+        source: std::io::Error::other(error),
+    };
+    match packed.map_err(stopped)? {
+        Ok(hash) => Ok(hex(&hash)),
+        Err(folder::Unpackable { path, source }) => Err(ArchiveError::Unreadable { path, source }),
     }
 }
 

@@ -11,7 +11,8 @@ use super::ProvisionError;
 use super::archives::{Archive, ArchiveCache};
 use super::authority::IssuedCertificate;
 use crate::catalogue::{
-    Bindings, Catalogue, Scope, ServiceTemplate, Surroundings, Text, Wanted, WantedCertificate, WantedSpec,
+    Bindings, Catalogue, Scope, ServiceTemplate, Surroundings, Text, Wanted, WantedCertificate,
+    WantedResource, WantedSpec,
 };
 use crate::model::{Host, Organisation, Parameters, Secret, Service};
 use crate::vault::{SecretScope, Vault};
@@ -46,6 +47,9 @@ pub struct Part {
     pub service: Option<Service>,
     /// All parameters with their values, secrets left out.
     pub parameters: Parameters,
+    /// What its host shall look like, besides, once it is removed.
+    #[serde(skip)]
+    pub removal: Vec<Resource>,
     /// Where people find the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -255,6 +259,7 @@ impl Assembler<'_> {
             headings,
             service: place.service,
             parameters: bindings.parameters,
+            removal: wanted.removal.into_iter().filter_map(ready).collect(),
             url: wanted.url,
             login: wanted.login.map(|(user, secret)| Login { user, secret }),
             notes,
@@ -297,6 +302,18 @@ impl Assembler<'_> {
         let issued = self.authority.issue(&wanted.names, self.now)?;
         assembly.issued.push((scope.clone(), name, issued.clone()));
         Ok(issued)
+    }
+}
+
+/// What needs nothing of the controller before it goes to the agent.
+fn ready(wanted: WantedResource) -> Option<Resource> {
+    match wanted.spec {
+        WantedSpec::Ready(spec) => Some(Resource {
+            id: wanted.id,
+            spec,
+            notify: wanted.notify,
+        }),
+        WantedSpec::Archive(_) | WantedSpec::Certificate(_) => None,
     }
 }
 

@@ -1,11 +1,14 @@
 //! The controller's own certificate authority: for services that no public authority can reach.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// How long a certificate is valid, in days.
 const VALID_DAYS: i64 = 90;
@@ -66,6 +69,21 @@ pub fn create(now: Timestamp) -> Result<IssuedCertificate, AuthorityError> {
 }
 
 impl IssuedCertificate {
+    /// SHA-256 of the certificate as browsers and systems show it: `AB:CD:…`.
+    pub fn fingerprint(&self) -> String {
+        let body: String = self
+            .certificate
+            .lines()
+            .filter(|line| !line.starts_with("-----"))
+            .collect();
+        let der = BASE64.decode(body).unwrap_or_default();
+        let bytes: Vec<String> = Sha256::digest(der)
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        bytes.join(":")
+    }
+
     /// Whether it can still be used for these domains under this authority.
     pub fn serves(&self, names: &[String], authority: &Self, now: Timestamp) -> bool {
         self.names == names

@@ -3,6 +3,8 @@
 mod archives;
 mod assembly;
 mod authority;
+mod folder;
+mod removal;
 mod trial;
 
 use allmende_agent::protocol::{Action, Event, RefusalKind, Report, Request};
@@ -11,6 +13,7 @@ use serde::Serialize;
 pub use archives::{ArchiveCache, ArchiveError};
 pub use assembly::{Assembler, Assembly, BASE, Part, settings_for};
 pub use authority::{AuthorityError, IssuedCertificate, create as create_authority};
+pub use removal::{Data, turned_around};
 pub use trial::{Tried, try_check};
 
 use crate::catalogue::CatalogueError;

@@ -50,6 +50,14 @@ pub enum VaultError {
         /// Its name.
         name: String,
     },
+    /// A secret of an export that its key does not open.
+    #[error(
+        "the secret {name} of the export does not open with this key: it was sealed with another one, or changed afterwards"
+    )]
+    Sealed {
+        /// Its name.
+        name: String,
+    },
     /// So short that it could not be masked in a log without masking half of the log.
     #[error("a secret must have at least {shortest} characters")]
     TooShort {

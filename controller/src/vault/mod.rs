@@ -3,9 +3,13 @@
 
 mod cipher;
 mod error;
+mod export_key;
+mod key_file;
 mod master_key;
 mod password;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use crate::model::{Name, Secret};
@@ -13,6 +17,7 @@ use crate::store::{Seal, Store};
 use cipher::Cipher;
 
 pub use error::VaultError;
+pub use export_key::ExportKey;
 pub use master_key::FILE as KEY_FILE;
 pub use password::generate_password;
 
@@ -52,6 +57,16 @@ impl SecretScope {
             Self::Controller => "controller/".to_owned(),
             Self::Host(host) => format!("host {host}/"),
             Self::Service(_, service) => format!("service {service}/"),
+        }
+    }
+}
+
+impl fmt::Display for SecretScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Controller => f.write_str("controller"),
+            Self::Host(host) => write!(f, "host {host}"),
+            Self::Service(organisation, service) => write!(f, "service {organisation}/{service}"),
         }
     }
 }
@@ -165,6 +180,25 @@ impl Vault {
             .await
             .map_err(VaultError::from)?;
         Ok(reveal(&cipher, &owner, &full, &kept)?)
+    }
+
+    /// All secrets of a scope, by name.
+    ///
+    /// # Errors
+    /// See [`VaultError`].
+    pub async fn all(&self, scope: &SecretScope) -> Result<BTreeMap<String, Secret>, VaultError> {
+        let mut secrets = BTreeMap::new();
+        let Some(key) = self.store.secrets().key(&scope.owner()).await? else {
+            return Ok(secrets);
+        };
+        for full in self.store.secrets().names(key.id).await? {
+            if let Some(name) = full.strip_prefix(&scope.prefix())
+                && let Some(secret) = self.get(scope, name).await?
+            {
+                secrets.insert(name.to_owned(), secret);
+            }
+        }
+        Ok(secrets)
     }
 
     /// Forgets all secrets of a scope.
