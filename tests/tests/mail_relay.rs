@@ -137,12 +137,12 @@ impl Post {
                 serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
             });
             found = mails
-                .filter(|mail| {
+                .rev()
+                .find(|mail| {
                     mail["content"]
                         .as_str()
                         .is_some_and(|text| text.contains(subject))
                 })
-                .last()
                 .unwrap_or_default();
             !found.is_null()
         });

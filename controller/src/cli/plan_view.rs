@@ -279,6 +279,7 @@ mod tests {
                 url: None,
                 login: None,
                 notes: Vec::new(),
+                removal: Vec::new(),
             }],
             report: Report {
                 resources: vec![

@@ -32,6 +32,7 @@ impl Reference {
             "services/dokuwiki",
             "services/nextcloud",
             "services/base",
+            "services/https",
         ];
         let read = |folder: &str| {
             let path = root.join("templates").join(folder).join("service.toml");
