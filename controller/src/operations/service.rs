@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope, Setting};
-use crate::catalogue::{Parameter, Scope as TemplateScope, WantedSpec};
+use crate::catalogue::{Parameter, Scope as TemplateScope, ServiceTemplate, WantedSpec};
 use crate::model::{Host, Name, Organisation, Outcome, Parameters, Secret, Service, ServiceRef};
 use crate::provision::ProvisionError;
 use crate::store::StoreError;
