@@ -77,7 +77,7 @@ impl Wild {
             Command::new("sh")
                 .arg("-c")
                 .arg(format!(
-                    "(sleep 5; cat '{}'; sleep 60) | script -qec \"{}\" /dev/null",
+                    "(sleep 5; cat '{}'; sleep 30) | script -qec \"{}\" /dev/null",
                     input.display(),
                     line.join(" ")
                 ))
@@ -258,8 +258,11 @@ fn sudo_asks_for_its_password_once_and_nothing_keeps_it() {
         fingerprint,
     ];
     wild.run(&add).expect(1).saying("sudo wants a password");
-    wild.run_typing(&add, &format!("{PASSWORD}\n"))
+    // At a terminal the key is shown and asked for, then the password.
+    wild.run_typing(&add[..add.len() - 2], &format!("yes\n{PASSWORD}\n"))
         .expect(0)
+        .saying("This is the first contact with gate")
+        .saying(fingerprint)
         .saying("is in Allmende's care");
     assert_eq!(wild.world.files_with(PASSWORD), Vec::<std::path::PathBuf>::new());
     wild.run(&["host", "facts", "gate"]).expect(0);

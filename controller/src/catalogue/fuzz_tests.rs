@@ -95,5 +95,5 @@ fn work_with(text: &str, value: &str, fact: &str, number: u64) {
             let _ = catalogue.desired(&template, &bindings);
         }
     }
-    let _ = lint::lint(&catalogue, &template);
+    let _ = lint(&catalogue, &template);
 }

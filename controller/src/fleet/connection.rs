@@ -131,7 +131,7 @@ impl Connection {
             Ok(channel) => Ok(channel.into_stream()),
             Err(russh::Error::ChannelOpenFailure(reason)) => Err(FleetError::BeyondJump {
                 host: to.clone(),
-                jump: self.host.clone(),
+                jump: Box::new(self.host.clone()),
                 reason: match reason {
                     ChannelOpenFailure::AdministrativelyProhibited => {
                         "its SSH server forbids it; look at AllowTcpForwarding and PermitOpen in its sshd_config".to_owned()

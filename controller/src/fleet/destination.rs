@@ -1,6 +1,7 @@
 //! Where a host is reached, and what it is called in messages.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::model::{Host, Jump, JumpAddress};
 
@@ -13,8 +14,8 @@ pub struct Destination {
     pub address: String,
     /// The port of its SSH server.
     pub port: u16,
-    /// The hosts on the way to it, the first one first.
-    pub jumps: Vec<Jump>,
+    /// The hosts on the way to it, the first one first; shared, and small, for every error names its host.
+    pub jumps: Arc<Vec<Jump>>,
 }
 
 impl Destination {
@@ -24,7 +25,7 @@ impl Destination {
             name: at.address.clone(),
             address: at.address.clone(),
             port: at.port,
-            jumps: before.to_vec(),
+            jumps: Arc::new(before.to_vec()),
         }
     }
 
@@ -43,7 +44,7 @@ impl From<&Host> for Destination {
             name: host.name.to_string(),
             address: host.address.clone(),
             port: host.port,
-            jumps: host.jumps.clone(),
+            jumps: Arc::new(host.jumps.clone()),
         }
     }
 }
@@ -71,7 +72,7 @@ mod tests {
                 name: name.into(),
                 address: address.into(),
                 port,
-                jumps: Vec::new(),
+                jumps: Arc::default(),
             };
             (destination.to_string(), destination.bare_address().to_owned())
         };

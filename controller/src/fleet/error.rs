@@ -116,7 +116,7 @@ pub enum FleetError {
         /// The host.
         host: Destination,
         /// The last host on the way.
-        jump: Destination,
+        jump: Box<Destination>,
         /// Why not.
         reason: String,
     },

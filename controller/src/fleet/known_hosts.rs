@@ -50,7 +50,7 @@ mod tests {
             name: "web1".to_owned(),
             address: address.to_owned(),
             port,
-            jumps: Vec::new(),
+            jumps: std::sync::Arc::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Operations on hosts that need the host itself: add, remove, read facts.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +57,7 @@ impl AddHost {
             name: self.name.to_string(),
             address: self.address.clone(),
             port: self.port(),
-            jumps,
+            jumps: Arc::new(jumps),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Putting the agent and the key back on a host that lost them.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +57,8 @@ impl Operation for RepairHost {
         let notify = |event| context.notify(event);
         let mut destination = Destination::from(&host);
         if !self.access.jumps.is_empty() {
-            destination.jumps = self.access.open_way(controller, &self.name, &notify).await?;
+            let way = self.access.open_way(controller, &self.name, &notify).await?;
+            destination.jumps = Arc::new(way);
         }
         let expected = match &self.fingerprint {
             Some(fingerprint) => {
@@ -73,7 +76,7 @@ impl Operation for RepairHost {
             .hosts()
             .update(&self.name, |host| {
                 host.host_key = enrolled.host_key;
-                host.jumps = destination.jumps;
+                host.jumps = destination.jumps.to_vec();
                 host.facts = enrolled.facts;
                 host.seen_at = jiff::Timestamp::now();
             })

@@ -257,14 +257,22 @@ impl ImportInventory {
         controller.check_requirements(&wanted, &host, &organisation)?;
         if template.manifest.one_per_host {
             let there = controller.store.services().on_host(&host.name).await?;
-            let there = there.iter().map(|other| (other.reference(), &other.host, &other.template));
-            let imported = self.inventory.services().map(|(other, entry)| (other, &entry.host, &entry.template));
+            let there = there
+                .iter()
+                .map(|other| (other.reference(), &other.host, &other.template));
+            let imported = self
+                .inventory
+                .services()
+                .map(|(other, entry)| (other, &entry.host, &entry.template));
             let wanted = (&wanted.host, &wanted.template);
             if let Some((other, ..)) = there
                 .chain(imported)
                 .find(|(other, host, template)| other != reference && (*host, *template) == wanted)
             {
-                return refuse(format!("a host has only one {}, and {} has {other}", entry.template, entry.host));
+                return refuse(format!(
+                    "a host has only one {}, and {} has {other}",
+                    entry.template, entry.host
+                ));
             }
         }
         match known {

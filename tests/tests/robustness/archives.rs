@@ -115,3 +115,53 @@ fn archives_with_another_checksum_or_with_ways_out_are_refused_and_nothing_is_un
     stage.run(&["plan", "packed"]).expect(0);
     assert_eq!(stage.on_host("cat /srv/packed/tree/page"), "content");
 }
+
+#[test]
+fn an_archive_whose_upload_was_cut_goes_on_with_the_rest() {
+    let stage = Stage::new();
+    stage.template("packed", PACKED);
+    let folder = TempDir::with_prefix_in("allmende-test-", "/var/tmp").expect("a folder");
+    std::fs::create_dir(folder.path().join("tree")).expect("made");
+    let mut random = Command::new("sh");
+    random
+        .args(["-c", "head -c 100M /dev/urandom >tree/large"])
+        .current_dir(folder.path());
+    Finished::of(&mut random).expect(0);
+    let archive = pack(folder.path(), "large.tar.gz", &[]);
+    let size = std::fs::metadata(&archive).expect("is there").len();
+    stage.service("packed", "packed", &[&format!("archive={}", archive.display())]);
+
+    // The agent is held in the middle, then the cable is pulled.
+    let apply = stage.start(&["apply", "packed", "--yes"]);
+    stage.on_host(
+        "until [ \"$(stat -c %s /var/cache/allmende/blobs/*.part 2>/dev/null || echo 0)\" -gt 20000000 ]; do sleep 0.01; done
+         pkill -STOP -x allmende-agent",
+    );
+    let host = stage.host.name.clone();
+    stage.run(&["lab", "unplug", &host]).expect(0);
+    one_error(&apply.finish(), &["web", "lost"]);
+    stage.run(&["lab", "plug", &host]).expect(0);
+    stage.wait_for_host();
+    stage.on_host("pkill -KILL -x allmende-agent; while pgrep -x allmende-agent; do sleep 0.1; done");
+    let number = |text: String| text.trim().parse::<u64>().expect("a number");
+    let there = number(stage.on_host("stat -c %s /var/cache/allmende/blobs/*.part"));
+    assert!((20_000_000..size).contains(&there), "{there} of {size}");
+
+    let received = || number(stage.on_host("cat /sys/class/net/host0/statistics/rx_bytes"));
+    let before = received();
+    stage.run(&["apply", "packed", "--yes"]).expect(0);
+    let sent = received() - before;
+    // Packets and SSH add a little; what was there is not sent again.
+    assert!(
+        sent < (size - there) + size / 10,
+        "{sent} bytes came, {} were missing of {size}",
+        size - there
+    );
+    let sum = |text: &str| text.split_whitespace().next().map(str::to_owned);
+    let mut local = Command::new("sha256sum");
+    local.arg(folder.path().join("tree/large"));
+    assert_eq!(
+        sum(&stage.on_host("sha256sum /srv/packed/tree/large /srv/packed/large 2>/dev/null || true")),
+        sum(&Finished::of(&mut local).expect(0).stdout)
+    );
+}

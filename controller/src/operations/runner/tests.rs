@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::model::{Host, HostKey, Name, Secret};
-use crate::operations::{Preview, Risk, Scope};
+use crate::operations::{LockHost, Preview, Risk, Scope, UnlockHost};
 use crate::store::AuditVerdict;
 
 /// An operation that does what its test wants.
@@ -352,4 +352,36 @@ async fn a_secret_of_an_operation_is_nowhere_in_the_files() {
             assert!(!found, "{}", path.display());
         }
     }
+}
+
+#[test]
+fn a_time_of_another_day_has_its_date() {
+    assert!(local_time(Timestamp::UNIX_EPOCH).contains('-'));
+    assert!(!local_time(Timestamp::now()).contains('-'));
+}
+
+#[tokio::test]
+async fn a_locked_host_is_not_changed_until_it_is_unlocked() {
+    let (_folder, controller) = controller().await;
+    let name: Name = "web1".parse().expect("a name");
+    let lock = LockHost {
+        name: name.clone(),
+        reason: "the provider moves it".to_owned(),
+    };
+    execute(&controller, &anna(), &lock, &Onlooker::default())
+        .await
+        .expect("locks");
+    let refused = execute(&controller, &anna(), &on_web1(Act::Fail), &Onlooker::default())
+        .await
+        .expect_err("refuses");
+    assert!(
+        matches!(&refused, OperationError::Locked { by, .. } if *by == anna().name),
+        "{refused}"
+    );
+    let unlock = UnlockHost { name };
+    execute(&controller, &anna(), &unlock, &Onlooker::default())
+        .await
+        .expect("unlocks");
+    let tried = execute(&controller, &anna(), &on_web1(Act::Fail), &Onlooker::default()).await;
+    assert!(!matches!(tried, Err(OperationError::Locked { .. })));
 }
