@@ -163,8 +163,8 @@ mod tests {
         let sql = spec().repair(&Difference::change(), &[anna, spec().rights()]);
         assert_eq!(
             sql,
-            "REVOKE ALL PRIVILEGES ON `kita-sonne\\_wiki`.* FROM 'anna'@'localhost';\n\
-             REVOKE GRANT OPTION ON `kita-sonne\\_wiki`.* FROM 'anna'@'localhost';\n"
+            "REVOKE GRANT OPTION ON `kita-sonne\\_wiki`.* FROM 'anna'@'localhost';\n\
+             REVOKE ALL PRIVILEGES ON `kita-sonne\\_wiki`.* FROM 'anna'@'localhost';\n"
         );
         let other = Difference::change().becomes("collation", Some("x"), "y");
         assert_eq!(

@@ -175,6 +175,34 @@ pub const DRIFTS: &[Drift] = &[
             "+ postgres database kita-sonne_all",
         ],
     ),
+    drift(
+        "mariadb -e \"ALTER USER 'kita-sonne_all'@'localhost' IDENTIFIED BY 'guess'\"",
+        1,
+        &["login: otherwise → as the Unix user of the same name"],
+    ),
+    drift(
+        "mariadb -e \"GRANT RELOAD ON *.* TO 'kita-sonne_all'@'localhost'\"",
+        1,
+        &["rights on everything: some → none"],
+    ),
+    drift(
+        "mariadb -e 'ALTER DATABASE `kita-sonne_all` COLLATE utf8mb4_unicode_ci'",
+        1,
+        &["collation: utf8mb4_unicode_ci → utf8mb4_general_ci"],
+    ),
+    drift(
+        "mariadb -e 'GRANT SELECT ON `kita%`.* TO anna@localhost IDENTIFIED VIA unix_socket'",
+        1,
+        &["access: anna@localhost on kita% → its owner alone"],
+    ),
+    drift(
+        "mariadb -e \"DROP DATABASE \\`kita-sonne_all\\`; DROP USER 'kita-sonne_all'@'localhost'\"",
+        2,
+        &[
+            "+ mariadb user kita-sonne_all",
+            "+ mariadb database kita-sonne_all",
+        ],
+    ),
     drift("nft flush ruleset", 1, &["open: 8080/tcp, 8443/tcp, 5353/udp"]),
     drift(
         "nft 'delete element inet allmende open_tcp { 8443 }'",

@@ -84,8 +84,8 @@ fn all_is_as_it_was_asked_for(world: &World, host: &HostAccess) {
         assert_eq!(said.trim(), expected, "{command}");
     };
     is(
-        "dpkg-query -W -f '${db:Status-Abbrev}' tree bc jq postgresql",
-        "ii ii ii ii",
+        "dpkg-query -W -f '${db:Status-Abbrev}' tree bc jq postgresql mariadb-server",
+        "ii ii ii ii ii",
     );
     is("getent group everything-team", "everything-team:x:4711:");
     is(

@@ -197,6 +197,19 @@ pub const BAD: &[Bad] = &[
         "kind = 'postgres_database'\nname = 'x; DROP'\nowner = 'x'",
         "\"x; DROP\" is no name for a role",
     ),
+    in_turn(
+        "kind = 'mariadb_user'\nname = 'anna'",
+        "MariaDB is not installed on this host",
+        "true",
+    ),
+    at_once(
+        "kind = 'mariadb_user'\nname = 'root'",
+        "\"root\" is no name for a user",
+    ),
+    at_once(
+        "kind = 'mariadb_database'\nname = 'x'\nowner = 'x'\ncollation = 'latin1_german1_ci'",
+        "\"latin1_german1_ci\" is no collation",
+    ),
     at_once(
         "kind = 'firewall'\nname = '../x'\ntcp = [80]",
         "\"../x\" is no name",
