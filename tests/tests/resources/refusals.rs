@@ -232,7 +232,7 @@ pub const BAD: &[Bad] = &[
     ),
     at_once(
         "kind = 'command'\nargv = ['true']\ncreates = '/x'\ntimeout = 0",
-        "the timeout of `true`",
+        "a timeout is between one second and a day",
     ),
     at_once(
         "kind = 'command'\nargv = ['echo', '{{ word }}']\ncreates = '/x'",
