@@ -95,6 +95,10 @@ fn a_service_goes_and_leaves_what_it_was_told_to_leave() {
         .expect(0)
         .saying("Nudeln");
     world
+        .run(&["service", "edit", "kita-sonne/wiki", "--set", "admin_user=anna"])
+        .expect(1)
+        .saying("admin_user stays admin: that account is there already");
+    world
         .run(&[
             "service",
             "edit",

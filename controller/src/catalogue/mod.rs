@@ -1,6 +1,7 @@
 //! The catalogue: service templates, read, checked and turned into what a host shall look like.
 
 mod bindings;
+mod change;
 mod desired;
 mod error;
 mod lint;
@@ -10,7 +11,6 @@ mod render;
 mod sections;
 mod skeleton;
 mod template;
-mod upgrade;
 
 #[cfg(test)]
 mod fuzz_tests;
@@ -214,17 +214,17 @@ impl Catalogue {
         definition.call(&self.renderer, &variables).map_err(broken)
     }
 
-    /// Refuses a change of the version that the template does not allow.
+    /// Refuses a change that the template does not allow to a service that is set up: of the version, or of what is fixed.
     ///
     /// # Errors
     /// Why it is refused, and what to do instead.
-    pub fn check_upgrade(
+    pub fn check_change(
         &self,
         template: &ServiceTemplate,
         from: &Parameters,
         to: &Parameters,
     ) -> Result<(), CatalogueError> {
-        upgrade::check(&template.manifest, from, to)
+        change::check(&template.manifest, from, to)
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Parameter {
     /// The largest integer, or the greatest length of a text or secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
+    /// Why it cannot change once the service is set up; left out when it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<Text>,
     /// How many characters a generated secret has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<usize>,
@@ -248,6 +251,7 @@ mod tests {
             choices: vec!["internal".to_owned(), "files".to_owned()],
             min: None,
             max: None,
+            fixed: None,
             length: None,
         }
     }

@@ -191,7 +191,7 @@ impl Controller {
         let bindings = self.bind_with(service, host, organisation, &stand_ins(template))?;
         if let Some(applied) = &service.applied {
             self.catalogue
-                .check_upgrade(template, &applied.parameters, &bindings.parameters)?;
+                .check_change(template, &applied.parameters, &bindings.parameters)?;
         }
         self.catalogue.care(template, &bindings)?;
         Ok(self.catalogue.desired(template, &bindings)?)

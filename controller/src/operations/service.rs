@@ -234,7 +234,7 @@ impl EditService {
         if let Some(applied) = &old.applied {
             controller
                 .catalogue
-                .check_upgrade(template, &applied.parameters, &parameters)?;
+                .check_change(template, &applied.parameters, &parameters)?;
         }
         let changes: Vec<String> = old
             .parameters

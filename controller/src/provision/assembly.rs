@@ -187,7 +187,7 @@ impl Assembler<'_> {
             .and_then(|service| service.applied.as_ref())
         {
             self.catalogue
-                .check_upgrade(template, &applied.parameters, &bindings.parameters)?;
+                .check_change(template, &applied.parameters, &bindings.parameters)?;
         }
         let wanted = self.catalogue.desired(template, &bindings)?;
         let mut section = Section {

@@ -1,11 +1,25 @@
-//! Changes of a version: which of them one apply may make.
+//! What may change of a service that is set up.
 
 use super::error::CatalogueError;
 use super::template::{Manifest, Step, Text};
 use crate::model::Parameters;
 
-/// Refuses a change of the parameter `version` that the template's `[upgrade]` does not allow.
+/// Refuses a change of a fixed parameter, and one of the parameter `version` that the template's `[upgrade]` does not allow.
 pub fn check(manifest: &Manifest, from: &Parameters, to: &Parameters) -> Result<(), CatalogueError> {
+    for (name, parameter) in &manifest.params {
+        if let (Some(reason), Some(from), Some(to)) = (&parameter.fixed, from.get(name), to.get(name))
+            && from != to
+        {
+            return Err(refusal(
+                format!("{name} bleibt {from}: {}", reason.de),
+                format!("{name} stays {from}: {}", reason.en),
+            ));
+        }
+    }
+    version(manifest, from, to)
+}
+
+fn version(manifest: &Manifest, from: &Parameters, to: &Parameters) -> Result<(), CatalogueError> {
     let (Some(upgrade), Some(from), Some(to)) = (manifest.upgrade, from.get("version"), to.get("version"))
     else {
         return Ok(());
@@ -83,5 +97,22 @@ mod tests {
         assert!(!allowed("32.0.1", "34.0.1"));
         assert!(!allowed("34.0.10", "34.0.2"));
         assert!(!allowed("34.0.1", "33.0.9"));
+    }
+
+    #[test]
+    fn what_is_fixed_stays_and_says_why() {
+        let manifest: Manifest = toml::from_str(
+            "format = 1\nname = 'x'\ntitle = { de = '', en = '' }\nsummary = { de = '', en = '' }\n\
+             [params.place]\ntype = 'path'\nhelp = { de = '', en = '' }\nfixed = { de = 'es geht nicht', en = 'it does not work' }\n",
+        )
+        .expect("a manifest");
+        let place = |path: &str| Parameters::from([("place".to_owned(), path.to_owned())]);
+        assert!(check(&manifest, &place("/a"), &place("/a")).is_ok());
+        assert!(check(&manifest, &Parameters::new(), &place("/a")).is_ok());
+        let refused = check(&manifest, &place("/a"), &place("/b")).expect_err("refused");
+        assert!(
+            refused.to_string().contains("place stays /a: it does not work"),
+            "{refused}"
+        );
     }
 }
