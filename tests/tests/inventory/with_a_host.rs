@@ -218,7 +218,7 @@ fn a_secret_on_the_command_line_is_refused_and_forgotten(world: &World) {
     world
         .run(&["service", "remove", "wiki", "--yes"])
         .expect(0)
-        .saying("its programs and data stay on web1");
+        .saying("whatever there is of it on web1 stays as it is");
 }
 
 fn a_secret_from_a_file_is_taken(world: &World) {
