@@ -77,8 +77,10 @@ impl<'a> Rehearsal<'a> {
             self.deviations(&proof) != Vec::<String>::new(),
             "verification does not notice a loss"
         );
-        self.restore();
+        self.put_back();
+        // Before anything runs that may write to it again.
         assert_eq!(self.deviations(&proof), Vec::<String>::new());
+        self.run_all(&self.service["restore"]["after"]);
         self.ask_all();
     }
 
@@ -263,11 +265,10 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    /// Puts everything back in the order that the format promises.
+    /// Puts everything back in the order that the format promises, up to the steps that wake the service.
     #[track_caller]
-    pub fn restore(&self) {
-        let restore = &self.service["restore"];
-        self.run_all(&restore["before"]);
+    pub fn put_back(&self) {
+        self.run_all(&self.service["restore"]["before"]);
         self.host
             .run(&format!(
                 "tar --extract --numeric-owner --acls --same-permissions --same-owner --file={}/files.tar --directory=/",
@@ -284,7 +285,6 @@ impl<'a> Rehearsal<'a> {
             };
             self.host.run(&format!("cd / && {program} < {file}")).expect(0);
         }
-        self.run_all(&restore["after"]);
     }
 
     /// How what is there now deviates from what a backup wrote down.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use allmende_tests::{Finished, HostAccess, Witness, World};
+use allmende_tests::{Finished, HostAccess, Rehearsal, Witness, World};
 use serde_json::{Value, json};
 
 #[test]
@@ -117,6 +117,7 @@ fn meet(release: &str) {
         .saying("running: stopped → running");
     world.run(&["apply", "talk", "--yes"]).expect(0);
     assert_eq!(enter("64738", "Anna", &entrance)["in"], json!(true));
+    Rehearsal::of(&world, "kita-sonne/talk", host).perform();
     for secret in [&entrance, &superuser, &other] {
         assert!(world.files_with(secret).is_empty());
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use allmende_tests::{Client, Finished, HostAccess, Page, Witness, World};
+use allmende_tests::{Client, Finished, HostAccess, Page, Rehearsal, Witness, World};
 use serde_json::Value;
 
 #[test]
@@ -44,6 +44,7 @@ impl Site {
         self.a_neighbour_moves_in(&password);
         self.code_that_runs_here_finds_nothing_of_the_neighbour(&us);
         self.secrets_are_where_they_belong(&password);
+        Rehearsal::of(&self.world, "kita-sonne/web", &self.host).perform();
         self.world.run(&["plan", "--all"]).expect(0);
     }
 

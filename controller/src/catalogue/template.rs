@@ -44,7 +44,7 @@ pub struct Manifest {
     /// Parts that are taken in as if they stood here.
     #[serde(default)]
     pub include: Vec<String>,
-    /// Whether a host has at most one of it.
+    /// Whether a host has at most one of it: its package has one fixed user, folder or port.
     #[serde(default)]
     pub one_per_host: bool,
     /// Where people find the service.

@@ -54,6 +54,8 @@ impl Reference {
         let kinds = definition(&resources, "ResourceSpec").fields;
         let mut kinds: Vec<(String, String, String)> = kinds
             .into_iter()
+            // The controller alone writes these.
+            .filter(|kind| kind.name != "removal")
             .map(|kind| {
                 let file = format!("agent/src/resources/{}.rs", kind.name);
                 let name = camel(&kind.name) + "Spec";
