@@ -73,6 +73,7 @@ fn a_service_goes_and_leaves_what_it_was_told_to_leave() {
         .run(&["service", "remove", "kita-sonne/wiki", "--dry-run"])
         .expect(0)
         .saying("kita-sonne_wiki-php.service would be stopped")
+        .saying("/srv/kita-sonne_wiki but for /srv/kita-sonne_wiki/conf, /srv/kita-sonne_wiki/data would be removed")
         .saying("its data stay on web1");
     world.run(&["plan", "--all"]).expect(0);
     world

@@ -91,7 +91,17 @@ impl Manage for RemovalSpec {
 
     fn subject(&self) -> String {
         match self {
-            Self::Tree { path, .. } => path.clone(),
+            Self::Tree { path, keep } => {
+                let inside: Vec<&str> = keep
+                    .iter()
+                    .filter(|kept| Path::new(kept).starts_with(path))
+                    .map(String::as_str)
+                    .collect();
+                match inside.as_slice() {
+                    [] => path.clone(),
+                    inside => format!("{path} but for {}", inside.join(", ")),
+                }
+            }
             Self::Line { path, line } => format!("line {line:?} in {path}"),
             Self::Firewall { name } => format!("ports of {name}"),
             Self::User { name } => format!("user {name}"),

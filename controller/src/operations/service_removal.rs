@@ -138,9 +138,8 @@ fn sentence(resource: &allmende_agent::protocol::ResourceReport) -> Option<Strin
     match resource.action {
         Action::None => None,
         Action::Remove => Some(format!("{subject} would be removed")),
-        Action::Create | Action::Change | Action::Run if resource.kind == "unit" => {
-            Some(format!("{subject} would be stopped"))
-        }
-        Action::Create | Action::Change | Action::Run => Some(format!("{subject} would be changed")),
+        Action::Change if resource.kind == "unit" => Some(format!("{subject} would be stopped")),
+        Action::Run => Some(format!("`{subject}` would be run")),
+        Action::Create | Action::Change => Some(format!("{subject} would be changed")),
     }
 }
