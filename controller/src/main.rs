@@ -5,6 +5,7 @@ mod cli;
 mod fleet;
 #[cfg(test)]
 mod fuzz;
+mod health;
 mod lab;
 #[cfg(test)]
 mod layers;

@@ -1,8 +1,9 @@
 //! What may change of a service that is set up.
 
 use super::error::CatalogueError;
-use super::template::{Manifest, Step, Text};
+use super::template::{Manifest, Step};
 use crate::model::Parameters;
+use crate::model::Text;
 
 /// Refuses a change of a fixed parameter, and one of the parameter `version` that the template's `[upgrade]` does not allow.
 pub fn check(manifest: &Manifest, from: &Parameters, to: &Parameters) -> Result<(), CatalogueError> {

@@ -11,7 +11,8 @@ use super::ServiceTemplate;
 use super::bindings::Bindings;
 use super::error::{CatalogueError, Problem};
 use super::render::{Renderer, Variables};
-use super::template::{ResourceEntry, Text};
+use super::template::ResourceEntry;
+use crate::model::Text;
 
 /// What a service wants from its host, archives and certificates not yet obtained.
 #[derive(Debug, Clone)]

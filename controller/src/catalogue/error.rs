@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::template::Text;
+use crate::model::Text;
 
 /// Something wrong at a place in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,7 +33,7 @@ pub use sections::{
     Action, ActionCall, ActionRisk, Care, Check, DumpSource, HttpCheck, OutputKind, Question,
 };
 pub use skeleton::write_skeleton;
-pub use template::{FORMAT, Manifest, Scope, Text};
+pub use template::{FORMAT, Manifest, Scope};
 
 use crate::model::{Parameters, Secret};
 use render::Renderer;

@@ -3,7 +3,7 @@
 use minijinja::Value;
 use serde::{Deserialize, Serialize};
 
-use super::template::Text;
+use crate::model::Text;
 
 /// One thing that has to be known before a service can be set up.
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -9,19 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::parameter::Parameter;
 use super::sections::{Action, CheckEntry};
+use crate::model::Text;
 
 /// The version of the format that this program reads.
 pub const FORMAT: u32 = 1;
-
-/// A text in both languages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Text {
-    /// German.
-    pub de: String,
-    /// English.
-    pub en: String,
-}
 
 /// The content of a `service.toml`, before anything in it is rendered.
 #[derive(Debug, Clone, Deserialize)]

@@ -238,7 +238,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::catalogue::Text;
+    use crate::model::Text;
 
     fn resource(id: &str, action: Action, changes: Vec<Change>) -> ResourceReport {
         ResourceReport {

@@ -9,6 +9,8 @@ mod organisation;
 mod person;
 mod secret;
 mod service;
+mod text;
+mod watch;
 
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
@@ -19,3 +21,5 @@ pub use organisation::{Contact, Organisation, Sector};
 pub use person::{Actor, Role};
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};
+pub use text::{Language, Text};
+pub use watch::{Answer, CheckKey, Figure, Status, Subject};

@@ -95,7 +95,7 @@ impl fmt::Display for Name {
 }
 
 /// How a person points at a service: `cloud`, or `kita-sonne/cloud` where `cloud` alone is not enough.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServiceRef {
     /// The organisation, when it was given.

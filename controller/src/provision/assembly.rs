@@ -11,10 +11,10 @@ use super::ProvisionError;
 use super::archives::{Archive, ArchiveCache};
 use super::authority::IssuedCertificate;
 use crate::catalogue::{
-    Bindings, Catalogue, Scope, ServiceTemplate, Surroundings, Text, Wanted, WantedCertificate,
-    WantedResource, WantedSpec,
+    Bindings, Catalogue, Scope, ServiceTemplate, Surroundings, Wanted, WantedCertificate, WantedResource,
+    WantedSpec,
 };
-use crate::model::{Host, Organisation, Parameters, Secret, Service};
+use crate::model::{Host, Organisation, Parameters, Secret, Service, Text};
 use crate::vault::{SecretScope, Vault};
 
 /// The host-wide template that every host carries.

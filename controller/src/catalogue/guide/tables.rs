@@ -14,11 +14,14 @@ const CATALOGUE: &str = "controller/src/catalogue/template.rs";
 const PARAMETER: &str = "controller/src/catalogue/parameter.rs";
 pub(super) const DESIRED: &str = "controller/src/catalogue/desired.rs";
 const MESSAGE: &str = "agent/src/protocol/message.rs";
-const CHECK: &str = "controller/src/catalogue/sections/check.rs";
+const CHECK: &str = "controller/src/catalogue/sections/check/mod.rs";
+const OUTSIDE: &str = "controller/src/catalogue/sections/check/outside.rs";
+const INSIDE: &str = "controller/src/catalogue/sections/check/inside.rs";
 const BACKUP: &str = "controller/src/catalogue/sections/backup.rs";
 const STEP: &str = "controller/src/catalogue/sections/step.rs";
 const ACTION: &str = "controller/src/catalogue/sections/action.rs";
 const PRIVACY: &str = "controller/src/catalogue/sections/privacy.rs";
+const TEXT: &str = "controller/src/model/text.rs";
 const PERSON: &str = "controller/src/model/person.rs";
 
 /// Before and after the kinds of resources.
@@ -27,7 +30,7 @@ pub(super) const BEFORE: &[Table] = &[
     Table(
         "Texts",
         "title",
-        CATALOGUE,
+        TEXT,
         "Text",
         "Wherever people read: `{ de = \"…\", en = \"…\" }`.",
     ),
@@ -66,28 +69,34 @@ pub(super) const AFTER: &[Table] = &[
         "Beside these, `kind` and its fields, and `when`: an expression; the check is left out when it is false.",
     ),
     Table("Kinds of checks", "", CHECK, "Question", ""),
-    Table("Check of the kind `http`", "checks:http", CHECK, "HttpCheck", ""),
+    Table(
+        "Check of the kind `http`",
+        "checks:http",
+        OUTSIDE,
+        "HttpCheck",
+        "",
+    ),
     Table(
         "`json` of an http check",
         "checks:http.json",
-        CHECK,
+        OUTSIDE,
         "JsonExpectation",
         "",
     ),
-    Table("Check of the kind `tcp`", "checks:tcp", CHECK, "TcpCheck", ""),
-    Table("Check of the kind `tls`", "checks:tls", CHECK, "TlsCheck", ""),
-    Table("Check of the kind `unit`", "checks:unit", CHECK, "UnitCheck", ""),
+    Table("Check of the kind `tcp`", "checks:tcp", OUTSIDE, "TcpCheck", ""),
+    Table("Check of the kind `tls`", "checks:tls", OUTSIDE, "TlsCheck", ""),
+    Table("Check of the kind `unit`", "checks:unit", INSIDE, "UnitCheck", ""),
     Table(
         "Check of the kind `command`",
         "checks:command",
-        CHECK,
+        INSIDE,
         "CommandCheck",
         "",
     ),
     Table(
         "Check of the kind `freshness`",
         "checks:freshness",
-        CHECK,
+        INSIDE,
         "FreshnessCheck",
         "",
     ),

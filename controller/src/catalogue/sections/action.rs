@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Problem, Renderer, Step, Variables, rendered};
 use crate::catalogue::parameter::Parameter;
-use crate::catalogue::template::Text;
 use crate::model::Role;
+use crate::model::Text;
 
 /// Something that somebody can do with a service day by day; not rendered yet.
 #[derive(Debug, Clone, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::template::Text;
+use crate::model::Text;
 
 /// One kind of personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -43,6 +43,8 @@ fn a_check_gets_its_values_and_its_defaults() {
             "title": { "de": "Seite", "en": "Page" },
             "advice": { "de": "Warten.", "en": "Wait." },
             "every": 300,
+            "attempts": 3,
+            "recovery": 2,
             "url": "https://cloud.kita.test/",
             "status": [200],
         })

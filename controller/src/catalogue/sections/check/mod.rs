@@ -1,11 +1,16 @@
 //! `[[checks]]`: what to ask a service or a host again and again.
 
+mod inside;
+mod outside;
+
 use serde::{Deserialize, Serialize};
 
+pub use inside::{CommandCheck, FreshnessCheck, UnitCheck};
+pub use outside::{HttpCheck, TcpCheck, TlsCheck};
+
 use super::span::Span;
-use super::step::{one_minute, root};
 use super::{Problem, Renderer, Variables};
-use crate::catalogue::template::Text;
+use crate::model::Text;
 
 /// A check as it is written, before anything in it but its condition is understood.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +38,12 @@ pub struct Check {
     /// How often it is asked.
     #[serde(default = "five_minutes")]
     pub every: Span,
+    /// After how many bad answers in a row it counts: a single one is asked again soon.
+    #[serde(default = "three")]
+    pub attempts: u32,
+    /// After how many good answers in a row it is well again.
+    #[serde(default = "two")]
+    pub recovery: u32,
     /// The question itself.
     #[serde(flatten)]
     pub question: Question,
@@ -56,96 +67,16 @@ pub enum Question {
     Freshness(FreshnessCheck),
 }
 
-/// A page that has to answer. Redirections are not followed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HttpCheck {
-    /// Its address.
-    pub url: String,
-    /// The codes of a good answer.
-    #[serde(default = "ok")]
-    pub status: Vec<u16>,
-    /// Words that a good answer has in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub contains: Option<String>,
-    /// What a good answer says as JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub json: Option<JsonExpectation>,
-}
-
-/// What has to stand at one place of a JSON document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JsonExpectation {
-    /// A JSON pointer (RFC 6901): `/installed`.
-    pub pointer: String,
-    /// The value there.
-    pub equals: serde_json::Value,
-}
-
-/// A TCP port that has to be open.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TcpCheck {
-    /// The port.
-    pub port: u16,
-}
-
-/// A certificate that has to be good.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsCheck {
-    /// The name that it has to be for.
-    pub domain: String,
-    /// The port.
-    #[serde(default = "https")]
-    pub port: u16,
-}
-
-/// A unit of systemd that has to be active.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UnitCheck {
-    /// With its suffix: `nginx.service`.
-    pub unit: String,
-}
-
-/// A program that answers by its exit code (0 ok, 1 warning, 2 critical, anything else unknown) and by its first line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CommandCheck {
-    /// The program and its arguments; there is no shell.
-    pub argv: Vec<String>,
-    /// The Unix user that runs it.
-    #[serde(default = "root")]
-    pub user: String,
-    /// Seconds after which it is ended; the answer is then unknown.
-    #[serde(default = "one_minute")]
-    pub timeout: u64,
-}
-
-/// A file or folder that has to change now and then: the newest change in it counts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FreshnessCheck {
-    /// The file or folder.
-    pub path: String,
-    /// Older than this is a warning.
-    pub warning: Span,
-    /// Older than this is critical.
-    pub critical: Span,
-}
-
 fn five_minutes() -> Span {
     Span { seconds: 300 }
 }
 
-fn ok() -> Vec<u16> {
-    vec![200]
+fn three() -> u32 {
+    3
 }
 
-fn https() -> u16 {
-    443
+fn two() -> u32 {
+    2
 }
 
 impl CheckEntry {
@@ -169,6 +100,9 @@ impl CheckEntry {
         let title = title.map(|(language, text)| (language.to_owned(), text.clone().into()));
         fields.insert("title".to_owned(), toml::Table::from_iter(title).into());
         let check: Check = super::rendered(renderer, &fields, variables)?;
+        if check.attempts == 0 || check.recovery == 0 {
+            return Err(Problem::new("attempts and recovery are at least 1"));
+        }
         match check.question.mistake() {
             Some(mistake) => Err(Problem::new(mistake)),
             None => Ok(Some(check)),
