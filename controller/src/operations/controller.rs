@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::OperationError;
+use super::{Holder, OperationError};
 use crate::catalogue::{Bindings, Care, Catalogue, ServiceTemplate, Surroundings, Wanted};
 use crate::fleet::{ControllerKey, ControllerKeys, Session};
 use crate::model::{Actor, Host, Name, Organisation, Secret, Service};
@@ -33,6 +33,8 @@ pub struct Controller {
     pub settings: Settings,
     /// Where all of it is.
     pub data_dir: PathBuf,
+    /// Folders of templates beside those of the settings.
+    templates: Vec<PathBuf>,
 }
 
 impl Controller {
@@ -87,7 +89,32 @@ impl Controller {
             archives: ArchiveCache::new(data_dir.join("archives")),
             settings,
             data_dir: data_dir.to_owned(),
+            templates: templates.to_vec(),
         })
+    }
+
+    /// The same, with settings and templates as they are by now.
+    ///
+    /// # Errors
+    /// What cannot be used.
+    pub async fn refreshed(&self) -> Result<Self, OperationError> {
+        Self::with(self.store.clone(), &self.data_dir, &self.templates).await
+    }
+
+    /// The servers that run on this data, for people; whoever has work to do can hand it to them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn servers(&self) -> Result<Vec<String>, OperationError> {
+        Ok(self.store.servers().running(Holder::is_gone).await?)
+    }
+
+    /// Whether a server can do for this process what it was asked for: one runs, and it knows the same templates.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn can_hand_over(&self) -> Result<bool, OperationError> {
+        Ok(self.templates.is_empty() && !self.servers().await?.is_empty())
     }
 
     /// The keys with which the controller comes to a host: to its agent with one that was made for it by a rotation, else with

@@ -12,7 +12,9 @@ mod hosts;
 mod jobs;
 mod open;
 mod organisations;
+mod queue;
 mod secrets;
+mod servers;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,9 @@ pub use error::StoreError;
 pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
 pub use organisations::Organisations;
+pub use queue::Cancelled;
 pub use secrets::Secrets;
+pub use servers::Servers;
 pub use services::Services;
 
 /// What the database is called in the data directory.
@@ -64,6 +68,11 @@ impl Store {
     /// Jobs, their events, claims and locks.
     pub fn jobs(&self) -> Jobs<'_> {
         Jobs(self)
+    }
+
+    /// The servers that are running.
+    pub fn servers(&self) -> Servers<'_> {
+        Servers(self)
     }
 
     /// The audit log.
