@@ -59,6 +59,7 @@ pub async fn run(data_dir: &Path, templates: &[PathBuf]) -> Result<(), ServerErr
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .map_err(|source| ServerError::Listen { address, source })?;
+    let address = listener.local_addr().unwrap_or(address);
     let stop = Stop::on_signals().map_err(ServerError::Signals)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(presence::keep(controller.clone(), stop.clone()));
