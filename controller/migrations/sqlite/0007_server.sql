@@ -12,3 +12,10 @@ CREATE TABLE servers (
     started_at  INTEGER NOT NULL,
     lease_until INTEGER NOT NULL
 ) STRICT;
+
+-- What only one server does at a time, and who.
+CREATE TABLE duties (
+    name        TEXT PRIMARY KEY,
+    identity    TEXT NOT NULL,
+    lease_until INTEGER NOT NULL
+) STRICT;

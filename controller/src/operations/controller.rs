@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Holder, OperationError};
 use crate::catalogue::{Bindings, Care, Catalogue, ServiceTemplate, Surroundings, Wanted};
-use crate::fleet::{ControllerKey, ControllerKeys, Session};
+use crate::fleet::{ControllerKey, ControllerKeys, Line, Session};
 use crate::model::{Actor, Host, Name, Organisation, Secret, Service};
 use crate::provision::{ArchiveCache, Assembler, BASE, IssuedCertificate, create_authority, settings_for};
 use crate::settings::Settings;
@@ -189,6 +189,15 @@ impl Controller {
         let mut session = Session::connect(host, &keys).await?;
         session.ensure_current().await?;
         Ok(session)
+    }
+
+    /// A connection to a host that is kept, for one session after the other.
+    ///
+    /// # Errors
+    /// What stands in the way to the host.
+    pub async fn line(&self, host: &Host) -> Result<Line, OperationError> {
+        let keys = self.ssh_keys(&host.name).await?;
+        Ok(Line::connect(host, &keys).await?)
     }
 
     /// What assemblies are made with.

@@ -8,6 +8,7 @@ mod install;
 mod page;
 mod presence;
 mod stop;
+mod sweep;
 mod systemd;
 mod workers;
 

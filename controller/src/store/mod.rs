@@ -7,6 +7,7 @@
 mod audit;
 mod claims;
 mod columns;
+mod duties;
 mod error;
 mod hosts;
 mod jobs;

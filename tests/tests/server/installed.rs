@@ -7,7 +7,8 @@ use allmende_tests::{Finished, World, program};
 use super::running::until;
 
 /// What curl would do, which is not there.
-const ASK: &str = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/9425; printf \"GET /healthz HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3'";
+const ASK: &str =
+    "bash -c 'exec 3<>/dev/tcp/127.0.0.1/9425; printf \"GET /healthz HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3'";
 
 #[test]
 fn it_is_installed_runs_without_rights_and_starts_with_the_machine() {

@@ -4,6 +4,7 @@ mod audit;
 mod inventory;
 mod jobs;
 mod opening;
+mod queue;
 
 use allmende_agent::protocol::Facts;
 use sha2::{Digest, Sha256};
