@@ -2,6 +2,8 @@
 
 #[allow(dead_code)]
 mod own;
+mod probe;
 mod wording;
 
+pub use probe::{Means, Prober};
 pub use wording::say;

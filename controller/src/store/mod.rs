@@ -5,6 +5,7 @@
 //! about it, a claim and the locks of its hosts.
 
 mod audit;
+mod checks;
 mod claims;
 mod columns;
 mod duties;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use audit::{Audit, AuditPhase, AuditRecord, AuditVerdict, Seal};
+pub use checks::Checks;
 pub use claims::{Claim, Claimed};
 pub use error::StoreError;
 pub use hosts::Hosts;
@@ -64,6 +66,11 @@ impl Store {
     /// Services.
     pub fn services(&self) -> Services<'_> {
         Services(self)
+    }
+
+    /// Checks that people added.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks(self)
     }
 
     /// Jobs, their events, claims and locks.
