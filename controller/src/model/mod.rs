@@ -2,6 +2,7 @@
 
 mod domain;
 mod host;
+mod incident;
 mod inventory;
 mod job;
 mod jump;
@@ -15,6 +16,10 @@ mod watch;
 
 pub use domain::is_public_name;
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
+pub use incident::{
+    Acknowledgement, CheckState, HostContact, Incident, IncidentChange, IncidentEvent, Judged, Maintenance,
+    MaintenancePlan, MaintenanceScope, RECENT_ANSWERS, Surroundings, Watched,
+};
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use jump::{Jump, JumpAddress};

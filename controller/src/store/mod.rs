@@ -20,6 +20,7 @@ mod servers;
 mod services;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -38,6 +39,7 @@ pub use queue::Cancelled;
 pub use secrets::Secrets;
 pub use servers::Servers;
 pub use services::Services;
+pub use watch::{Asked, Keep, Rollup, RollupSpan, Sample, Watch};
 
 /// What the database is called in the data directory.
 pub const FILE_NAME: &str = "allmende.db";
@@ -76,6 +78,11 @@ impl Store {
     /// Jobs, their events, claims and locks.
     pub fn jobs(&self) -> Jobs<'_> {
         Jobs(self)
+    }
+
+    /// What is watched, and what came of it.
+    pub fn watch(&self) -> Watch<'_> {
+        Watch(self)
     }
 
     /// The servers that are running.
