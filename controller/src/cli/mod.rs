@@ -19,6 +19,7 @@ mod arguments;
 mod audit;
 mod authority;
 mod care_view;
+mod check;
 mod demo;
 mod follow;
 mod host;
@@ -66,7 +67,7 @@ use style::Style;
   allmende plan cloud
   allmende apply cloud
 
-Exit codes: 0 done, or all well; 1 it failed; 2 wrong usage; 3 the answer is no (a plan has changes)")]
+Exit codes: 0 done, or all well; 1 it failed; 2 wrong usage; 3 the answer is no (a plan has changes, a check is not ok)")]
 pub struct Cli {
     /// Where Allmende keeps its data
     #[arg(long, global = true, env = "ALLMENDE_DATA_DIR", value_name = "DIR")]
@@ -105,6 +106,9 @@ enum Command {
     Export(inventory::Export),
     /// Takes over what `export` wrote, or what you wrote like it
     Import(inventory::Import),
+    /// Checks: what is asked again and again, and what comes back
+    #[command(subcommand)]
+    Check(check::CheckCommand),
     /// Jobs: what was done, by whom, with what outcome
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -208,6 +212,7 @@ impl Cli {
             Command::Status(json) => status::run(json, &self.open().await?, style).await,
             Command::Export(command) => inventory::export(command, &self.open().await?).await,
             Command::Import(command) => inventory::import(command, &self.open().await?, style).await,
+            Command::Check(command) => check::run(command, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
             Command::Authority(command) => authority::run(command, &self.open().await?, style).await,
