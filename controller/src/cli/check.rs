@@ -17,7 +17,7 @@ pub enum CheckCommand {
   allmende check add kita-sonne/cloud login --http https://cloud.example.org/login --contains \"Log in\"
   allmende check add kita-sonne/cloud old-address --http http://cloud.example.org/ --redirect https://cloud.example.org/
   allmende check add web1 printer --tcp 631
-  allmende check add kita-sonne/cloud mail --dns example.org --record MX --value mail.example.org
+  allmende check add kita-sonne/cloud mail --dns example.org --record mx --value mail.example.org
   allmende check add allmende internet --http https://example.org/")]
     Add(Changing<AddCheck>),
     /// Changes a check that somebody added

@@ -114,7 +114,7 @@ pub struct CheckSettings {
     #[serde(default)]
     pub trust: Option<Trust>,
 
-    /// What is looked up: ADDRESS, A, AAAA, MX, TXT or CNAME
+    /// What is looked up: address, a, aaaa, mx, txt or cname
     #[arg(long, value_name = "TYPE", help_heading = "Names")]
     #[serde(default)]
     pub record: Option<RecordType>,
@@ -272,7 +272,7 @@ impl CheckSettings {
             ("json", json),
             ("headers", (!headers.is_empty()).then_some(Value::Object(headers))),
             ("redirect", text(&self.redirect)),
-            ("method", self.head.then(|| "HEAD".into())),
+            ("method", self.head.then(|| "head".into())),
             ("banner", text(&self.banner)),
             ("port", self.port.map(Value::from)),
             ("warning_days", self.warning_days.map(Value::from)),
