@@ -57,6 +57,6 @@ mod script_tests;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]
-mod test_host;
+pub mod test_host;
 #[cfg(test)]
 mod transfer_tests;

@@ -18,7 +18,7 @@ pub use domain::is_public_name;
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
 pub use incident::{
     Acknowledgement, CheckState, HostContact, Incident, IncidentChange, IncidentEvent, Judged, Maintenance,
-    MaintenancePlan, MaintenanceScope, RECENT_ANSWERS, Surroundings, Watched,
+    MaintenancePlan, MaintenanceScope, RECENT_ANSWERS, Standing, Surroundings,
 };
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};

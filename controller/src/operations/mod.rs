@@ -4,6 +4,9 @@
 mod access;
 mod action;
 mod apply;
+mod asking;
+mod check;
+mod check_settings;
 mod controller;
 mod error;
 mod host;
@@ -19,6 +22,7 @@ mod runner;
 mod service;
 mod service_removal;
 mod setting;
+mod watched;
 
 use std::collections::BTreeSet;
 
@@ -28,6 +32,9 @@ use serde::de::DeserializeOwned;
 pub use access::{Asker, OwnAccess, Person};
 pub use action::RunAction;
 pub use apply::ApplyHost;
+pub use asking::{Asked, ask_now};
+pub use check::{AddCheck, EditCheck, RemoveCheck};
+pub use check_settings::CheckSettings;
 pub use controller::Controller;
 pub use error::OperationError;
 pub use host::{AddHost, ReadFacts, RemoveHost};
@@ -43,6 +50,7 @@ pub use runner::{ClaimedJob, Holder, JobContext, LEASE, Observer, RENEWAL, execu
 pub use service::{AddService, EditService};
 pub use service_removal::RemoveService;
 pub use setting::Setting;
+pub use watched::{WatchList, Watched, Watching};
 
 use crate::model::{Name, Outcome, Role};
 

@@ -7,8 +7,8 @@ use sqlx::SqliteConnection;
 
 use super::{Watch, incidents, maintenance};
 use crate::model::{
-    Answer, CheckKey, CheckState, HostContact, IncidentChange, Judged, Name, Status, Subject, Surroundings,
-    Text, Watched,
+    Answer, CheckKey, CheckState, HostContact, IncidentChange, Judged, Name, Standing, Status, Subject,
+    Surroundings, Text,
 };
 use crate::store::StoreError;
 use crate::store::columns::{from_json, name, time, to_json};
@@ -58,9 +58,9 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn read(self) -> Result<Watched, StoreError> {
+    pub(super) fn read(self) -> Result<Standing, StoreError> {
         let what = format!("check {}:{}", self.subject, self.name);
-        Ok(Watched {
+        Ok(Standing {
             key: key(&self.subject, self.name, &what)?,
             title: from_json(&self.title, &what)?,
             organisation: self.organisation.map(|text| name(text, &what)).transpose()?,
@@ -100,12 +100,12 @@ pub(super) fn status(number: i64) -> Status {
 }
 
 impl Watch<'_> {
-    /// Writes down answers and what `judge` makes of each, in their order; hosts' contacts first, for others hang on them. What
+    /// Writes down answers and what `judge` makes of each (with its place in the batch), in their order; hosts' contacts first, for others hang on them. What
     /// each judgement came to, in the order given.
     pub async fn record(
         &self,
         batch: &[Asked],
-        judge: impl Fn(&Asked, &CheckState, Surroundings) -> Judged,
+        judge: impl Fn(usize, &Asked, &CheckState, Surroundings) -> Judged,
     ) -> Result<Vec<Judged>, StoreError> {
         let mut order: Vec<usize> = (0..batch.len()).collect();
         order.sort_by_key(|place| !batch[*place].is_contact());
@@ -127,7 +127,7 @@ impl Watch<'_> {
                 maintenance,
                 host: host_contact(&mut transaction, asked).await?,
             };
-            let outcome = judge(asked, &before, around);
+            let outcome = judge(place, asked, &before, around);
             if outcome.state != before {
                 write(&mut transaction, id, asked, &before, &outcome).await?;
             }
@@ -138,7 +138,7 @@ impl Watch<'_> {
     }
 
     /// How all checks stand.
-    pub async fn list(&self) -> Result<Vec<Watched>, StoreError> {
+    pub async fn list(&self) -> Result<Vec<Standing>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, subject, name, title, organisation, host, state, answer, asked_at, took_ms
              FROM watched ORDER BY subject, name",
@@ -150,7 +150,7 @@ impl Watch<'_> {
 
     /// Forgets checks that are asked no longer, with their history; their incidents are over.
     pub async fn keep_only(&self, keys: &BTreeSet<CheckKey>, at: Timestamp) -> Result<u64, StoreError> {
-        let gone: Vec<Watched> = self
+        let gone: Vec<Standing> = self
             .list()
             .await?
             .into_iter()

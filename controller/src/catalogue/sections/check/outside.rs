@@ -148,7 +148,7 @@ pub enum Place {
 
 /// How a page is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[serde(rename_all = "snake_case")]
 pub enum Method {
     /// With all of it; the default.
     #[default]
@@ -174,7 +174,7 @@ pub enum Trust {
 
 /// What is looked up in the DNS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[serde(rename_all = "snake_case")]
 pub enum RecordType {
     /// Addresses of either kind; the default.
     #[default]
@@ -214,7 +214,7 @@ impl FromStr for RecordType {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        word(&text.to_ascii_uppercase(), "ADDRESS, A, AAAA, MX, TXT or CNAME")
+        word(&text.to_ascii_lowercase(), "address, a, aaaa, mx, txt or cname")
     }
 }
 
@@ -279,7 +279,7 @@ impl HttpCheck {
         }
         if self.method == Method::Head && (self.contains.is_some() || self.lacks.is_some() || json.is_some())
         {
-            return Some("method: HEAD gets no page in which something could be looked for");
+            return Some("method: head gets no page in which something could be looked for");
         }
         if self
             .headers
