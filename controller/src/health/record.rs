@@ -11,20 +11,10 @@ use crate::store::{Asked, Store, StoreError};
 /// What the store says; then nothing was written, and the batch can be recorded again.
 pub async fn record(store: &Store, batch: &[(Asked, Rules)]) -> Result<Vec<Judged>, StoreError> {
     let asked: Vec<Asked> = batch.iter().map(|(asked, _)| asked.clone()).collect();
-    let rules = |asked: &Asked| {
-        let found = batch.iter().find(|(other, _)| other.key == asked.key);
-        found.map_or(
-            Rules {
-                attempts: 1,
-                recovery: 1,
-            },
-            |(_, rules)| *rules,
-        )
-    };
     store
         .watch()
-        .record(&asked, |asked, state, around| {
-            judge(state, asked.answer.status, rules(asked), around, asked.at)
+        .record(&asked, |place, asked, state, around| {
+            judge(state, asked.answer.status, batch[place].1, around, asked.at)
         })
         .await
 }
