@@ -21,6 +21,12 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// After how many days ended jobs are forgotten; the audit log keeps who asked for them.
     pub keep_jobs_days: u32,
+    /// For how many days every answer of a check is kept.
+    pub keep_answers_days: u32,
+    /// For how many days the answers of a check are kept summed up by the hour.
+    pub keep_hours_days: u32,
+    /// For how many days they are kept summed up by the day, and incidents after they were over.
+    pub keep_history_days: u32,
 }
 
 impl Default for Settings {
@@ -30,6 +36,9 @@ impl Default for Settings {
             parallel_hosts: 8,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9425)),
             keep_jobs_days: 180,
+            keep_answers_days: 3,
+            keep_hours_days: 60,
+            keep_history_days: 800,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::check_view;
 use super::organisation::Changing;
 use super::style::Style;
 use super::template::Json;
@@ -12,6 +13,12 @@ use crate::operations::{AddCheck, Asked, Controller, EditCheck, RemoveCheck, Wat
 /// What can be asked about checks.
 #[derive(Debug, Subcommand)]
 pub enum CheckCommand {
+    /// Lists how everything that is watched stands, what is bad first; exit code 3 if anything is
+    List(check_view::List),
+    /// Shows a check: its last answer, its last day, its incidents; exit code 3 if it is bad
+    Show(check_view::Show),
+    /// Shows how much of a month services could be used
+    Uptime(check_view::Uptime),
     /// Adds a check to a host or service
     #[command(after_help = "Examples:
   allmende check add kita-sonne/cloud login --http https://cloud.example.org/login --contains \"Log in\"
@@ -40,6 +47,9 @@ pub struct Run {
 /// Runs it.
 pub async fn run(command: &CheckCommand, controller: &Controller, style: Style) -> Result<Answer, CliError> {
     match command {
+        CheckCommand::List(list) => check_view::list(list, controller, style).await,
+        CheckCommand::Show(show) => check_view::show(show, controller, style).await,
+        CheckCommand::Uptime(uptime) => check_view::uptime(uptime, controller).await,
         CheckCommand::Add(add) => perform(&add.operation, controller, &add.confirm, style).await,
         CheckCommand::Edit(edit) => perform(&edit.operation, controller, &edit.confirm, style).await,
         CheckCommand::Remove(remove) => perform(&remove.operation, controller, &remove.confirm, style).await,
@@ -162,7 +172,7 @@ fn print(checks: &[Watched], asked: &[Asked], problems: &[(Subject, String)], st
 }
 
 /// A sign and a word: never colour alone.
-fn sign(status: Status, style: Style) -> String {
+pub fn sign(status: Status, style: Style) -> String {
     match status {
         Status::Ok => style.green("✓ ok"),
         Status::Unknown => style.yellow("? unknown"),

@@ -20,14 +20,17 @@ mod audit;
 mod authority;
 mod care_view;
 mod check;
+mod check_view;
 mod demo;
 mod follow;
 mod follow_job;
 mod host;
+mod incident;
 mod init;
 mod inventory;
 mod job;
 mod lab;
+mod maintenance;
 mod organisation;
 mod pages;
 mod plan_view;
@@ -115,6 +118,12 @@ enum Command {
     /// Checks: what is asked again and again, and what comes back
     #[command(subcommand)]
     Check(check::CheckCommand),
+    /// Incidents: what is not well, from the first bad answer to the last
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
+    /// Maintenance: times in which nobody is alarmed
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
     /// Jobs: what was done, by whom, with what outcome
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -223,6 +232,8 @@ impl Cli {
             Command::Import(command) => inventory::import(command, &self.open().await?, style).await,
             Command::Serve(command) => serve::run(command, &self.data_dir(), &self.templates).await,
             Command::Check(command) => check::run(command, &self.open().await?, style).await,
+            Command::Incident(command) => incident::run(command, &self.open().await?, style).await,
+            Command::Maintenance(command) => maintenance::run(command, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
             Command::Authority(command) => authority::run(command, &self.open().await?, style).await,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::host::locked;
+use super::incident::{length, state};
 use super::style::Style;
 use super::template::Json;
 use super::{Answer, CliError, print_json};
@@ -29,8 +30,26 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
             "hosts": hosts,
             "services": services,
             "running_jobs": running,
+            "incidents": controller.store.watch().incidents(true, 100).await?,
         }));
         return Ok(Answer::Yes);
+    }
+    let open = controller.store.watch().incidents(true, 100).await?;
+    for incident in open.iter().rev() {
+        let lasts = length(incident.duration(Timestamp::now()));
+        let taken = incident
+            .acknowledged
+            .as_ref()
+            .map_or(String::new(), |by| format!(", {} takes care of it", by.by));
+        println!(
+            "{}  {}: {} for {lasts}{taken}",
+            state(incident, style),
+            incident.key,
+            incident.title.en
+        );
+    }
+    if !open.is_empty() {
+        println!("{}\n", style.dim("More: allmende incident list"));
     }
     if organisations.is_empty() {
         println!(

@@ -1,4 +1,4 @@
-//! Keeping house: what is old is forgotten.
+//! Keeping house: what is old is summed up, then forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::log;
 use super::stop::Stop;
 use crate::operations::{Controller, OperationError};
+use crate::store::Keep;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -30,5 +31,11 @@ async fn tidy(controller: &Controller) -> Result<u64, OperationError> {
     let controller = controller.refreshed().await?;
     let days = i64::from(controller.settings.keep_jobs_days);
     let before = Timestamp::now() - SignedDuration::from_hours(24 * days);
+    let keep = Keep {
+        answers: SignedDuration::from_hours(24 * i64::from(controller.settings.keep_answers_days)),
+        hours: SignedDuration::from_hours(24 * i64::from(controller.settings.keep_hours_days)),
+        days: SignedDuration::from_hours(24 * i64::from(controller.settings.keep_history_days)),
+    };
+    controller.store.watch().roll_up(Timestamp::now(), keep).await?;
     Ok(controller.store.jobs().forget(before).await?)
 }

@@ -65,6 +65,7 @@ pub async fn run(data_dir: &Path, templates: &[PathBuf]) -> Result<(), ServerErr
     let mut tasks = JoinSet::new();
     tasks.spawn(presence::keep(controller.clone(), stop.clone()));
     tasks.spawn(workers::work(controller.clone(), stop.clone()));
+    tasks.spawn(sweep::keep(controller.clone(), stop.clone()));
     tasks.spawn(housekeeping::keep(controller.clone(), stop.clone()));
     tasks.spawn(page::answer(controller.clone(), listener, stop.clone()));
     tasks.spawn(systemd::feed_watchdog(stop.clone()));

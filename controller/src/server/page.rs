@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::log;
 use super::stop::Stop;
-use crate::model::JobState;
+use crate::model::{JobState, Status};
 use crate::operations::{Controller, OperationError};
 
 /// The media type of Prometheus' text format.
@@ -69,6 +69,31 @@ async fn figures(controller: &Controller) -> Result<String, OperationError> {
         "allmende_jobs",
         "Jobs that have not come to an end.",
         &jobs,
+    );
+    let standing = controller.store.watch().list().await?;
+    let checks = [Status::Ok, Status::Unknown, Status::Warning, Status::Critical].map(|status| {
+        let count = standing
+            .iter()
+            .filter(|standing| standing.state.status == status)
+            .count();
+        (
+            format!("{{status=\"{status}\"}}"),
+            i64::try_from(count).unwrap_or(i64::MAX),
+        )
+    });
+    gauge(
+        &mut text,
+        "allmende_checks",
+        "How what is watched stands.",
+        &checks,
+    );
+    let open = controller.store.watch().incidents(true, u32::MAX).await?.len();
+    let open = i64::try_from(open).unwrap_or(i64::MAX);
+    gauge(
+        &mut text,
+        "allmende_incidents_open",
+        "Incidents that are not over.",
+        &[(String::new(), open)],
     );
     let servers = i64::try_from(controller.servers().await?.len()).unwrap_or(i64::MAX);
     gauge(

@@ -94,6 +94,15 @@ impl<K: Ord + Clone + Hash> Agenda<K> {
         }
     }
 
+    /// Asks something now.
+    pub fn at_once(&mut self, key: &K, now: Timestamp) {
+        if let Some(planned) = self.planned.get_mut(key) {
+            self.times.remove(&(planned.next, key.clone()));
+            planned.next = now.as_millisecond();
+            self.times.insert((planned.next, key.clone()));
+        }
+    }
+
     /// How long it takes until something is due; none when nothing ever is.
     pub fn wait(&self, now: Timestamp) -> Option<Duration> {
         let (next, _) = self.times.first()?;

@@ -1,0 +1,191 @@
+//! `allmende incident`.
+
+use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+
+use super::check::sign;
+use super::organisation::Changing;
+use super::status::local_time;
+use super::style::Style;
+use super::template::Json;
+use super::{Answer, CliError, perform, print_json, table};
+use crate::model::{Incident, Name, Status, Subject};
+use crate::operations::{AcknowledgeIncident, Controller};
+
+/// What can be asked about incidents.
+#[derive(Debug, Subcommand)]
+pub enum IncidentCommand {
+    /// Lists incidents that are not over, the newest first; exit code 3 if there are any
+    List(List),
+    /// Shows an incident with all that happened
+    Show(Show),
+    /// Says that you take care of it
+    #[command(
+        alias = "ack",
+        after_help = "Example:
+  allmende incident acknowledge 4 --note \"The provider replaces the disk\" --for 2d"
+    )]
+    Acknowledge(Changing<AcknowledgeIncident>),
+}
+
+/// Arguments of `incident list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Those that are over as well
+    #[arg(long)]
+    all: bool,
+    /// Of this organisation only
+    #[arg(long)]
+    org: Option<Name>,
+    /// How many at most
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    #[command(flatten)]
+    json: Json,
+}
+
+/// Arguments of `incident show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Its number
+    id: i64,
+    #[command(flatten)]
+    json: Json,
+}
+
+/// Runs it.
+pub async fn run(
+    command: &IncidentCommand,
+    controller: &Controller,
+    style: Style,
+) -> Result<Answer, CliError> {
+    match command {
+        IncidentCommand::List(list) => self::list(list, controller, style).await,
+        IncidentCommand::Show(show) => self::show(show, controller, style).await,
+        IncidentCommand::Acknowledge(acknowledge) => {
+            perform(&acknowledge.operation, controller, &acknowledge.confirm, style).await
+        }
+    }
+}
+
+async fn list(list: &List, controller: &Controller, style: Style) -> Result<Answer, CliError> {
+    let mut incidents = controller.store.watch().incidents(!list.all, list.limit).await?;
+    if let Some(organisation) = &list.org {
+        incidents.retain(|incident| incident.organisation.as_ref() == Some(organisation));
+    }
+    let now = Timestamp::now();
+    let open = incidents.iter().any(|incident| incident.recovered_at.is_none());
+    if list.json.json {
+        print_json(&incidents);
+    } else if incidents.is_empty() {
+        println!("{} no incidents", style.green("✓"));
+    } else {
+        let rows = incidents.iter().map(|incident| {
+            vec![
+                incident.id.to_string(),
+                state(incident, style),
+                incident.key.to_string(),
+                incident.title.en.clone(),
+                local_time(incident.first_bad_at),
+                length(incident.duration(now)),
+                incident
+                    .acknowledged
+                    .as_ref()
+                    .map_or(String::new(), |by| by.by.clone()),
+            ]
+        });
+        let head = ["INCIDENT", "STATE", "CHECK", "WHAT", "SINCE", "LASTS", "TAKEN BY"];
+        println!("{}", table(head, rows));
+    }
+    Ok(Answer::from(list.all || !open))
+}
+
+async fn show(show: &Show, controller: &Controller, style: Style) -> Result<Answer, CliError> {
+    let watch = controller.store.watch();
+    let incident = watch.incident(show.id).await?;
+    let timeline = watch.timeline(show.id).await?;
+    let hidden: Vec<String> = match &incident.key.subject {
+        Subject::Host(host) if incident.key.id == "contact" && incident.recovered_at.is_none() => watch
+            .list()
+            .await?
+            .into_iter()
+            .filter(|standing| standing.host.as_ref() == Some(host) && standing.key != incident.key)
+            .filter(|standing| standing.state.first_bad.is_some() && standing.state.open.is_none())
+            .map(|standing| standing.key.to_string())
+            .collect(),
+        _ => Vec::new(),
+    };
+    if show.json.json {
+        let value = serde_json::json!({ "incident": incident, "timeline": timeline, "hides": hidden });
+        print_json(&value);
+        return Ok(Answer::Yes);
+    }
+    let now = Timestamp::now();
+    println!(
+        "{}",
+        style.bold(&format!("Incident {}: {}", incident.id, incident.title.en))
+    );
+    println!("  check     {}", incident.key);
+    println!("  state     {}", state(&incident, style));
+    println!("  first bad {}", local_time(incident.first_bad_at));
+    println!("  lasts     {}", length(incident.duration(now)));
+    if let Some(acknowledged) = &incident.acknowledged {
+        println!("  taken by  {}: {}", acknowledged.by, acknowledged.note);
+        if let Some(until) = acknowledged.until {
+            println!("  until     {}", local_time(until));
+        }
+    }
+    if !hidden.is_empty() {
+        println!("  hides     {}", hidden.join(", "));
+    }
+    println!();
+    for event in &timeline {
+        println!(
+            "  {}  {:12} {}",
+            local_time(event.at),
+            event.kind,
+            event.sentence.en
+        );
+    }
+    if incident.recovered_at.is_none() {
+        println!("\nNext: allmende check show {}", incident.key);
+    }
+    Ok(Answer::Yes)
+}
+
+/// How an incident stands, in a sign and a word.
+pub fn state(incident: &Incident, style: Style) -> String {
+    match incident.recovered_at {
+        Some(_) => sign(Status::Ok, style).replace("ok", "over"),
+        None => sign(incident.severity, style),
+    }
+}
+
+/// A length of time in two words at most: `3 h 20 min`.
+pub fn length(time: SignedDuration) -> String {
+    let minutes = time.as_mins().max(0);
+    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
+        (0, 0, 0) => format!("{} s", time.as_secs().max(0)),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_short() {
+        for (seconds, shown) in [
+            (5, "5 s"),
+            (65, "1 min"),
+            (12_000, "3 h 20 min"),
+            (100_000, "1 d 3 h"),
+            (-5, "0 s"),
+        ] {
+            assert_eq!(length(SignedDuration::from_secs(seconds)), shown);
+        }
+    }
+}

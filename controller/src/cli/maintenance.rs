@@ -1,0 +1,73 @@
+//! `allmende maintenance`.
+
+use clap::Subcommand;
+use jiff::Timestamp;
+
+use super::organisation::Changing;
+use super::status::local_time;
+use super::style::Style;
+use super::template::Json;
+use super::{Answer, CliError, perform, print_json, table};
+use crate::model::{MaintenancePlan, MaintenanceScope};
+use crate::operations::{AddMaintenance, Controller, EndMaintenance};
+
+/// What can be asked about maintenance.
+#[derive(Debug, Subcommand)]
+pub enum MaintenanceCommand {
+    /// Makes a time in which nobody is alarmed; checks go on
+    #[command(after_help = "Examples:
+  allmende maintenance add web1 --for 2h --reason \"New disk\"
+  allmende maintenance add kita-sonne/cloud --from \"2026-11-28 22:00\" --for 90m --reason \"Nextcloud 35\"")]
+    Add(Changing<AddMaintenance>),
+    /// Lists the times that are now or will come
+    List(Json),
+    /// Ends one: people are alarmed again
+    End(Changing<EndMaintenance>),
+}
+
+/// Runs it.
+pub async fn run(
+    command: &MaintenanceCommand,
+    controller: &Controller,
+    style: Style,
+) -> Result<Answer, CliError> {
+    match command {
+        MaintenanceCommand::Add(add) => perform(&add.operation, controller, &add.confirm, style).await,
+        MaintenanceCommand::End(end) => perform(&end.operation, controller, &end.confirm, style).await,
+        MaintenanceCommand::List(json) => {
+            let windows = controller.store.watch().maintenance().await?;
+            if json.json {
+                print_json(&windows);
+                return Ok(Answer::Yes);
+            }
+            if windows.is_empty() {
+                println!("No maintenance: people are alarmed at all times.");
+                return Ok(Answer::Yes);
+            }
+            let rows = windows.iter().map(|window| {
+                let MaintenancePlan::Once { from, until } = window.plan;
+                let about = match &window.about {
+                    MaintenanceScope::Organisation(name) | MaintenanceScope::Host(name) => name.to_string(),
+                    MaintenanceScope::Service(name) => name.clone(),
+                };
+                let state = if window.plan.is_open(Timestamp::now()) {
+                    style.yellow("now")
+                } else {
+                    "planned".to_owned()
+                };
+                vec![
+                    window.id.to_string(),
+                    state,
+                    about,
+                    local_time(from),
+                    local_time(until),
+                    window.made_by.clone(),
+                    window.reason.clone(),
+                ]
+            });
+            let head = ["NUMBER", "STATE", "ABOUT", "FROM", "UNTIL", "WHO", "WHY"];
+            println!("{}", table(head, rows));
+            Ok(Answer::Yes)
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What is asked, and of whom: pages and ports from outside, hosts through their agents, Allmende itself.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use allmende_agent::protocol::Action;
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::lines::Lines;
+use crate::health::{self, Prober, Rules, say};
+use crate::model::{Answer, CheckKey, Host, JobState, Name, Service, Status, Subject, Text};
+use crate::operations::{ApplyHost, Controller, OperationError, Watched};
+use crate::store::Asked;
+
+/// How many connections to pages and ports are open at once.
+const OUTSIDE: usize = 128;
+
+/// How many hosts are asked at once.
+const HOSTS: usize = 64;
+
+/// How often Allmende asks itself, and hosts whether they are as they were set up.
+const OWN: Duration = Duration::from_secs(300);
+const DRIFT: Duration = Duration::from_secs(6 * 3600);
+
+/// One thing that is asked.
+pub struct Item {
+    pub key: CheckKey,
+    pub every: Duration,
+    pub rules: Rules,
+    title: Text,
+    organisation: Option<Name>,
+    host: Option<Arc<Host>>,
+    question: Question,
+}
+
+enum Question {
+    /// A check of a template, or one that somebody added.
+    Check(Watched),
+    /// Whether a host is as it was set up.
+    Drift,
+    Disk,
+    Queue,
+    Lag,
+}
+
+impl Item {
+    /// What is asked together.
+    pub fn group(&self) -> String {
+        match (&self.question, &self.host) {
+            (Question::Check(watched), Some(host)) if !watched.check.question.is_outside() => {
+                host.name.to_string()
+            }
+            _ => self.key.to_string(),
+        }
+    }
+
+    /// The host that it is about.
+    pub fn host_name(&self) -> Option<&Name> {
+        self.host.as_ref().map(|host| &host.name)
+    }
+
+    fn is_inside(&self) -> bool {
+        matches!(&self.question, Question::Check(watched) if !watched.check.question.is_outside())
+    }
+
+    /// What came back, with what has to be known of the check.
+    fn asked(&self, at: Timestamp, took: Duration, mut answer: Answer) -> Asked {
+        let mut availability = false;
+        if let Question::Check(watched) = &self.question {
+            availability =
+                watched.check.question.is_outside() && matches!(self.key.subject, Subject::Service(_));
+            if answer.status != Status::Ok && answer.advice.is_none() {
+                answer.advice = Some(watched.check.advice.clone());
+            }
+        }
+        Asked {
+            key: self.key.clone(),
+            title: self.title.clone(),
+            organisation: self.organisation.clone(),
+            host: self.host_name().cloned(),
+            availability,
+            at,
+            took_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+            answer,
+        }
+    }
+}
+
+/// Everything that is asked: what is watched, Allmende itself, and hosts that were set up whether they still are so.
+pub async fn items(controller: &Controller, watched: Vec<Watched>) -> Result<Vec<Item>, OperationError> {
+    let mut items: Vec<Item> = watched.into_iter().map(of_check).collect();
+    for (id, question) in [
+        ("disk", Question::Disk),
+        ("queue", Question::Queue),
+        ("lag", Question::Lag),
+    ] {
+        let key = CheckKey {
+            subject: Subject::Controller,
+            id: id.to_owned(),
+        };
+        items.push(of_own(key, OWN, None, question));
+    }
+    let hosts = controller.store.hosts().list().await?;
+    for service in controller.store.services().list().await? {
+        let key = CheckKey {
+            subject: Subject::Host(service.host.clone()),
+            id: "drift".to_owned(),
+        };
+        let host = hosts.iter().find(|host| host.name == service.host);
+        if service.applied.is_some()
+            && let Some(host) = host
+            && !items.iter().any(|item| item.key == key)
+        {
+            items.push(of_own(key, DRIFT, Some(Arc::new(host.clone())), Question::Drift));
+        }
+    }
+    Ok(items)
+}
+
+fn of_check(watched: Watched) -> Item {
+    let organisation = match &watched.key.subject {
+        Subject::Controller => None,
+        Subject::Host(_) => watched.host.as_ref().and_then(|host| host.organisation.clone()),
+        Subject::Service(service) => service.organisation.clone(),
+    };
+    Item {
+        key: watched.key.clone(),
+        every: Duration::from_secs(watched.check.every.seconds),
+        rules: Rules {
+            attempts: watched.check.attempts,
+            recovery: watched.check.recovery,
+        },
+        title: watched.check.title.clone(),
+        organisation,
+        host: watched.host.clone(),
+        question: Question::Check(watched),
+    }
+}
+
+fn of_own(key: CheckKey, every: Duration, host: Option<Arc<Host>>, question: Question) -> Item {
+    Item {
+        title: say(&format!("own.title.{}", key.id), json!({})),
+        organisation: host.as_ref().and_then(|host| host.organisation.clone()),
+        rules: Rules {
+            attempts: 2,
+            recovery: 1,
+        },
+        key,
+        every,
+        host,
+        question,
+    }
+}
+
+/// Asks, a bounded number at once.
+pub struct Questions {
+    controller: Arc<Controller>,
+    prober: Prober,
+    lines: Lines,
+    hosts: Semaphore,
+    /// The latest that anything was asked since Allmende last asked itself; milliseconds.
+    late: AtomicU64,
+}
+
+impl Questions {
+    /// # Errors
+    /// What the vault says.
+    pub async fn new(controller: Arc<Controller>) -> Result<Self, OperationError> {
+        Ok(Self {
+            prober: controller.prober(OUTSIDE).await?,
+            controller,
+            lines: Lines::default(),
+            hosts: Semaphore::new(HOSTS),
+            late: AtomicU64::new(0),
+        })
+    }
+
+    /// Gives up connections to other hosts than these.
+    pub async fn keep_lines(&self, hosts: &[Name]) {
+        self.lines.keep_only(hosts).await;
+    }
+
+    /// Asks what belongs together; `due` is when it was to be asked.
+    pub async fn ask(&self, items: &[Arc<Item>], due: Timestamp) -> Vec<Asked> {
+        let (inside, others): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.is_inside());
+        let mut asked = Vec::new();
+        for item in others {
+            let (at, begun) = (Timestamp::now(), Instant::now());
+            self.came_late(at, due);
+            if let Some(answer) = self.ask_one(item).await {
+                asked.push(item.asked(at, begun.elapsed(), answer));
+            }
+        }
+        if let Some(host) = inside.first().and_then(|item| item.host.clone()) {
+            // The gate is never closed.
+            let _turn = self.hosts.acquire().await;
+            let (at, begun) = (Timestamp::now(), Instant::now());
+            self.came_late(at, due);
+            let answers = self.ask_host(&host, &inside).await;
+            let took = begun.elapsed();
+            asked.extend(
+                inside
+                    .iter()
+                    .zip(answers)
+                    .map(|(item, answer)| item.asked(at, took, answer)),
+            );
+        }
+        asked
+    }
+
+    fn came_late(&self, at: Timestamp, due: Timestamp) {
+        let late = u64::try_from(at.duration_since(due).as_millis()).unwrap_or(0);
+        self.late.fetch_max(late, Ordering::Relaxed);
+    }
+
+    /// Asks one thing that is asked alone; none where a template asks for what nobody can answer.
+    async fn ask_one(&self, item: &Item) -> Option<Answer> {
+        match &item.question {
+            Question::Check(watched) => self.prober.ask(&watched.check, watched.host.as_deref()).await,
+            Question::Drift => {
+                let host = item.host.as_ref()?;
+                Some(self.drift(host).await.unwrap_or_else(not_answered))
+            }
+            Question::Disk => Some(disk(&self.controller.data_dir)),
+            Question::Queue => Some(self.queue().await.unwrap_or_else(not_answered)),
+            Question::Lag => Some(health::lag(Duration::from_millis(
+                self.late.swap(0, Ordering::Relaxed),
+            ))),
+        }
+    }
+
+    /// What differs on a host from what is wanted there.
+    async fn drift(&self, host: &Host) -> Result<Answer, OperationError> {
+        let controller = self.controller.refreshed().await?;
+        let mut services = controller.store.services().list().await?;
+        services.retain(|service| service.host == host.name && service.applied.is_some());
+        let everything = ApplyHost {
+            host: host.name.clone(),
+            services: services.iter().map(Service::reference).collect(),
+        };
+        let plan = everything.plan(&controller).await?;
+        let resources = &plan.report.resources;
+        let differing: Vec<String> = resources
+            .iter()
+            .filter(|resource| resource.action != Action::None)
+            .map(|resource| format!("{} {}", resource.kind.replace('_', " "), resource.subject))
+            .collect();
+        Ok(health::drift(host.name.as_str(), resources.len(), &differing))
+    }
+
+    async fn queue(&self) -> Result<Answer, OperationError> {
+        const MANY: u32 = 1000;
+        let jobs = self.controller.store.jobs();
+        let waiting = jobs.waiting(MANY).await?;
+        let oldest = waiting
+            .first()
+            .map_or(0, |job| Timestamp::now().duration_since(job.created_at).as_secs());
+        let mut interrupted = jobs.list(MANY).await?;
+        interrupted.retain(|job| job.state == JobState::Interrupted);
+        interrupted.reverse();
+        let oldest = Duration::from_secs(u64::try_from(oldest).unwrap_or(0));
+        Ok(health::queue(&waiting, oldest, &interrupted))
+    }
+
+    /// Asks a host's agent, all in one round trip; answers in the order of the items.
+    async fn ask_host(&self, host: &Host, items: &[&Arc<Item>]) -> Vec<Answer> {
+        let _ = (&self.lines, host);
+        items.iter().map(|_| not_answered("not yet")).collect()
+    }
+}
+
+/// The room for Allmende's own data.
+fn disk(folder: &Path) -> Answer {
+    match rustix::fs::statvfs(folder) {
+        Ok(disk) => {
+            let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+            health::disk(
+                &folder.display().to_string(),
+                bytes(disk.f_bavail),
+                bytes(disk.f_blocks),
+            )
+        }
+        Err(error) => not_answered(error),
+    }
+}
+
+/// Nothing can be told, and why.
+fn not_answered(reason: impl ToString) -> Answer {
+    Answer {
+        status: Status::Unknown,
+        figure: None,
+        sentence: say("not_answered", json!({ "reason": reason.to_string() })),
+        advice: None,
+    }
+}
