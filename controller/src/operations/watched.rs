@@ -303,3 +303,6 @@ fn variables(host: &Host) -> String {
         )
     )
 }
+
+#[cfg(test)]
+mod tests;
