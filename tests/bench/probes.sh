@@ -18,7 +18,7 @@ bench() { "$program" --ignored --exact --nocapture "$1"; }
 
 bench health::probe::tests::bench::benchmark_server > "$work/server.out" 2>&1 &
 until [ -e "$work/ports" ]; do kill -0 $!; sleep 0.1; done
-read -r http https < "$work/ports"
+read -r http https <<< "$(cat "$work/ports")"
 
 peak() { # peak: the most connections that were open at once since the last time
   touch "$work/reset"
@@ -44,7 +44,7 @@ for url in "http://$name:$http/" "https://$name:$https/"; do
   measure ours > /dev/null; measure theirs > /dev/null; peak > /dev/null
   for ((run = 1; run <= runs; run++)); do
     own=$(measure ours); own_peak=$(peak)
-    read -r _ _ seconds bad memory _ <<< "$(grep '^BENCH' "$work/ours.out" | sed 's/BENCH /BENCH _ /; s/_ [0-9]*/_/')"
+    read -r _ _ seconds bad memory _ <<< "$(grep -o 'BENCH .*' "$work/ours.out")"
     other=$(measure theirs); other_peak=$(peak)
     [ "$bad" = 0 ] || { echo "$bad of $count answers were bad" >&2; exit 1; }
     echo "$own $other $seconds $own_peak $other_peak $memory" | tee -a "$work/runs" | awk -v n="$count" -v run="$run" -v url="${url%%:*}" \
@@ -56,4 +56,4 @@ for url in "http://$name:$http/" "https://$name:$https/"; do
   awk -v n="$count" '{ print $2 * 1000000 / n }' "$work/runs" | median | xargs printf '%.0f µs of processor time each\n'
 done
 
-bench operations::watched::tests::benchmark_of_a_thousand_hosts | grep '^list'
+bench operations::watched::tests::benchmark_of_a_thousand_hosts | grep -o 'list of.*'
