@@ -125,7 +125,7 @@ fn faults(world: &World, host: &HostAccess) {
         .expect(3)
         .saying("does not come from Allmende's own authority");
     host.run(&format!(
-        "cp -a /root/tls.crt /root/tls.key {certificate}/../ && systemctl reload nginx"
+        "cp -a /root/tls.crt {certificate}.crt && cp -a /root/tls.key {certificate}.key && systemctl reload nginx"
     ))
     .expect(0);
 }
