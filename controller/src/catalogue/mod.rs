@@ -31,7 +31,7 @@ pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
 pub use sections::{
     Action, ActionCall, ActionRisk, Care, Check, DnsCheck, DumpSource, HttpCheck, JsonExpectation, Method,
-    OutputKind, Place, Question, RecordType, Span, SshCheck, TcpCheck, TlsCheck, Trust, UnitCheck,
+    OutputKind, Place, Question, RecordType, Span, TcpCheck, TlsCheck, Trust,
 };
 pub use skeleton::write_skeleton;
 pub use template::{FORMAT, Manifest, Scope};

@@ -26,9 +26,9 @@ pub enum CheckCommand {
   allmende check add web1 printer --tcp 631
   allmende check add kita-sonne/cloud mail --dns example.org --record mx --value mail.example.org
   allmende check add allmende internet --http https://example.org/")]
-    Add(Changing<AddCheck>),
+    Add(Box<Changing<AddCheck>>),
     /// Changes a check that somebody added
-    Edit(Changing<EditCheck>),
+    Edit(Box<Changing<EditCheck>>),
     /// Removes a check that somebody added
     Remove(Changing<RemoveCheck>),
     /// Asks checks now; exit code 3 if an answer is not ok

@@ -21,14 +21,14 @@ const PRIVATE: [&str; 12] = [
 /// only there; addresses are no names.
 pub fn is_public_name(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
-    let is_below = |ending: &&str| {
-        name.strip_suffix(*ending)
+    let is_below = |ending: &str| {
+        name.strip_suffix(ending)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
     name.contains('.')
         && name.parse::<std::net::IpAddr>().is_err()
         && !name.contains(':')
-        && !PRIVATE.iter().any(|ending| is_below(&ending))
+        && !PRIVATE.iter().any(|ending| is_below(ending))
 }
 
 #[cfg(test)]

@@ -183,6 +183,13 @@ impl Operation for AddCheck {
         format!("add the check {}:{}", self.subject, self.id)
     }
 
+    async fn kept(&self, _controller: &Controller) -> Self {
+        Self {
+            settings: self.settings.kept(),
+            ..self.clone()
+        }
+    }
+
     async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
         let place = Place::find(controller, &self.subject).await?;
         Ok(Scope::organisations(place.organisation))
@@ -226,6 +233,13 @@ impl Operation for EditCheck {
 
     fn title(&self) -> String {
         format!("edit the check {}", self.key)
+    }
+
+    async fn kept(&self, _controller: &Controller) -> Self {
+        Self {
+            settings: self.settings.kept(),
+            ..self.clone()
+        }
     }
 
     async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {

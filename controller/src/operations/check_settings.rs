@@ -20,7 +20,7 @@ pub struct CheckSettings {
         group = "kind",
         help_heading = "What is asked (one of these)"
     )]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub http: Option<String>,
     /// Does something listen on this port?
     #[arg(
@@ -29,7 +29,7 @@ pub struct CheckSettings {
         group = "kind",
         help_heading = "What is asked (one of these)"
     )]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tcp: Option<u16>,
     /// Is the certificate for this name good, and for how long?
     #[arg(
@@ -38,7 +38,7 @@ pub struct CheckSettings {
         group = "kind",
         help_heading = "What is asked (one of these)"
     )]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tls: Option<String>,
     /// Is this name in the DNS?
     #[arg(
@@ -47,11 +47,11 @@ pub struct CheckSettings {
         group = "kind",
         help_heading = "What is asked (one of these)"
     )]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dns: Option<String>,
     /// Does the host's SSH server answer, with the key that is known?
     #[arg(long, group = "kind", help_heading = "What is asked (one of these)")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ssh: bool,
     /// Is this unit of systemd active? Asked on the host
     #[arg(
@@ -60,108 +60,108 @@ pub struct CheckSettings {
         group = "kind",
         help_heading = "What is asked (one of these)"
     )]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub unit: Option<String>,
 
     /// Words that the page has to say
     #[arg(long, value_name = "WORDS", help_heading = "Pages")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub contains: Option<String>,
     /// Words that the page must not say
     #[arg(long, value_name = "WORDS", help_heading = "Pages")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lacks: Option<String>,
     /// Codes of a good answer; 200 if nothing else is said
     #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "Pages")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub status: Vec<u16>,
     /// What the answer has to say as JSON, for example /installed=true
     #[arg(long, value_name = "POINTER=VALUE", help_heading = "Pages")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub json_value: Option<Setting>,
     /// A header that the answer has to have, with words in it
     #[arg(long, value_name = "NAME=WORDS", help_heading = "Pages")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub header: Vec<Setting>,
     /// Where the page has to send people on to
     #[arg(long, value_name = "URL", help_heading = "Pages")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub redirect: Option<String>,
     /// Asks only for the headers
     #[arg(long, help_heading = "Pages")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub head: bool,
 
     /// Words that what listens on the port says first
     #[arg(long, value_name = "WORDS", help_heading = "Ports")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub banner: Option<String>,
 
     /// Port of the certificate; 443 if nothing else is said
     #[arg(long, help_heading = "Certificates")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub port: Option<u16>,
     /// With fewer days left it is a warning; 14 if nothing else is said
     #[arg(long, value_name = "DAYS", help_heading = "Certificates")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub warning_days: Option<u32>,
     /// With fewer days left it is critical; 3 if nothing else is said
     #[arg(long, value_name = "DAYS", help_heading = "Certificates")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub critical_days: Option<u32>,
     /// Who may have signed it: known, public, internal or anybody; also for pages
     #[arg(long, value_name = "WHO", help_heading = "Certificates")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub trust: Option<Trust>,
 
     /// What is looked up: address, a, aaaa, mx, txt or cname
     #[arg(long, value_name = "TYPE", help_heading = "Names")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub record: Option<RecordType>,
     /// What has to be among the answers; may be given several times
     #[arg(long, value_name = "VALUE", help_heading = "Names")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub value: Vec<String>,
     /// It has to lead to the host
     #[arg(long, help_heading = "Names")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub points_here: bool,
 
     /// Where pages and certificates are asked: host (at its address) or name (where the name leads)
     #[arg(long, value_name = "WHERE")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub at: Option<Place>,
     /// Milliseconds after which a good answer is a warning
     #[arg(long, value_name = "MS")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub warning_ms: Option<u64>,
     /// Milliseconds after which a good answer is critical
     #[arg(long, value_name = "MS")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub critical_ms: Option<u64>,
     /// Seconds after which there is no answer; 10 if nothing else is said
     #[arg(long, value_name = "SECONDS")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub timeout: Option<u64>,
     /// How often it is asked, for example 5m
     #[arg(long, value_name = "TIME")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub every: Option<Span>,
     /// After how many bad answers in a row it counts; 3 if nothing else is said
     #[arg(long, value_name = "NUMBER")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub attempts: Option<u32>,
     /// After how many good answers in a row it is well again; 2 if nothing else is said
     #[arg(long, value_name = "NUMBER")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub recovery: Option<u32>,
     /// What it is called in lists
     #[arg(long, value_name = "WORDS")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub title: Option<String>,
     /// What a beginner should do when the answer is bad
     #[arg(long, value_name = "WORDS")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub advice: Option<String>,
 }
 
@@ -232,6 +232,28 @@ impl CheckSettings {
         }
         self.extend(&mut fields)?;
         finished(fields)
+    }
+
+    /// Itself as jobs and the audit log keep it: without a password that somebody wrote into an address.
+    #[must_use]
+    pub fn kept(&self) -> Self {
+        let kept = |address: &Option<String>| {
+            address.clone().map(|address| match Url::parse(&address) {
+                _ if !address.contains('@') => address,
+                Ok(mut url) if matches!(url.scheme(), "https" | "http") => {
+                    // An address that cannot have a password has none that could stay.
+                    let _ = url.set_password(None).and_then(|()| url.set_username(""));
+                    url.into()
+                }
+                // Nobody can tell what stands before the @.
+                _ => "…".to_owned(),
+            })
+        };
+        Self {
+            http: kept(&self.http),
+            redirect: kept(&self.redirect),
+            ..self.clone()
+        }
     }
 
     fn kind(&self) -> Option<(&'static str, &'static str, Value)> {
@@ -373,10 +395,188 @@ fn shown_url(http: &HttpCheck) -> String {
         .unwrap_or_default()
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 fn written(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
 fn refused(reason: &str) -> OperationError {
     OperationError::Refused(reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(settings: &CheckSettings) -> Result<Check, String> {
+        settings.check("x", None, &[]).map_err(|error| error.to_string())
+    }
+
+    fn page(url: &str) -> CheckSettings {
+        CheckSettings {
+            http: Some(url.to_owned()),
+            ..CheckSettings::default()
+        }
+    }
+
+    #[test]
+    fn an_added_check_is_written_and_read_again() {
+        let every = "15m".parse().ok();
+        let all = [
+            CheckSettings {
+                contains: Some("Grüße".to_owned()),
+                status: vec![200, 401],
+                json_value: "/installed=true".parse().ok(),
+                header: "content-type=text/html".parse().into_iter().collect(),
+                redirect: Some("https://b.example/".to_owned()),
+                every,
+                ..page("https://a.example/")
+            },
+            CheckSettings {
+                tcp: Some(25),
+                banner: Some("220".to_owned()),
+                title: Some("Mail".to_owned()),
+                ..CheckSettings::default()
+            },
+            CheckSettings {
+                tls: Some("a.example".to_owned()),
+                trust: Some(Trust::Anybody),
+                warning_days: Some(30),
+                ..CheckSettings::default()
+            },
+            CheckSettings {
+                dns: Some("a.example".to_owned()),
+                record: Some(RecordType::Mx),
+                value: vec!["mail.a.example".to_owned()],
+                ..CheckSettings::default()
+            },
+            CheckSettings {
+                ssh: true,
+                ..CheckSettings::default()
+            },
+            CheckSettings {
+                unit: Some("cups.service".to_owned()),
+                ..CheckSettings::default()
+            },
+        ];
+        for settings in all {
+            let check = made(&settings).expect("is made");
+            let text = serde_json::to_string(&check).expect("is written");
+            let again: Check = serde_json::from_str(&text).expect(&text);
+            assert_eq!(again, check, "{text}");
+            let same = settings.changed(&check, &[]).map_err(|error| error.to_string());
+            assert_eq!(same, Ok(check), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_of_ours_follow_what_is_asked_and_chosen_ones_stay() {
+        let check = made(&page("https://a.example/old?key=t0p")).expect("is made");
+        assert_eq!(check.title.de, "https://a.example/old antwortet");
+        let change = page("https://a.example/new");
+        let changed = change.changed(&check, &[]).expect("changes");
+        assert_eq!(changed.title.en, "https://a.example/new answers");
+        let own = CheckSettings {
+            title: Some("The front door".to_owned()),
+            ..CheckSettings::default()
+        };
+        let named = own.changed(&changed, &[]).expect("changes");
+        let again = page("https://a.example/third")
+            .changed(&named, &[])
+            .expect("changes");
+        assert_eq!(again.title.de, "The front door");
+        let back = CheckSettings::default().changed(&again, &["title".to_owned()]);
+        assert_eq!(back.expect("changes").title.en, "https://a.example/third answers");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_what_does() {
+        let tcp = |port| CheckSettings {
+            tcp: Some(port),
+            ..CheckSettings::default()
+        };
+        let cases = [
+            (CheckSettings::default(), "Say one of --http URL"),
+            (page("a.example"), "begins with https:// or http://"),
+            (page("ftp://a.example/"), "begins with https:// or http://"),
+            (page("https://anna:geheim@a.example/"), "a user or a password"),
+            (tcp(0), "port: expected one from 1"),
+            (
+                CheckSettings {
+                    contains: Some("x".to_owned()),
+                    ..tcp(25)
+                },
+                "unknown field `contains`",
+            ),
+            (
+                CheckSettings {
+                    attempts: Some(0),
+                    ..tcp(25)
+                },
+                "at least 1",
+            ),
+            (
+                CheckSettings {
+                    head: true,
+                    contains: Some("x".to_owned()),
+                    ..page("https://a.example/")
+                },
+                "no page in which something could be looked for",
+            ),
+        ];
+        for (settings, told) in cases {
+            let error = made(&settings).expect_err(told);
+            assert!(error.contains(told), "{error}");
+            assert!(!error.contains("geheim"), "{error}");
+        }
+        let check = made(&tcp(25)).expect("is made");
+        let other = page("https://a.example/").changed(&check, &[]);
+        assert!(other.expect_err("refused").to_string().contains("another kind"));
+        let unset = CheckSettings::default().changed(&check, &["contains".to_owned()]);
+        assert!(unset.expect_err("refused").to_string().contains("no contains"));
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_remembered() {
+        for address in [
+            "https://anna:geheim@a.example/",
+            "anna:geheim@a.example",
+            "https://geheim@a.example/",
+        ] {
+            let kept = serde_json::to_string(&page(address).kept()).expect("is written");
+            assert!(!kept.contains("geheim"), "{kept}");
+        }
+        let plain = page("https://a.example/?x=1");
+        assert_eq!(plain.kept().http, plain.http);
+    }
+
+    #[test]
+    fn a_services_own_name_is_asked_at_its_host_and_another_where_it_leads() {
+        let host = host();
+        for (url, place) in [
+            ("https://cloud.kita.de/a", Place::Host),
+            ("https://cloud.kita.test/a", Place::Host),
+            ("https://www.elsewhere.de/", Place::Name),
+        ] {
+            let check = page(url)
+                .check("x", Some(&host), &["cloud.kita.de"])
+                .expect("is made");
+            let Question::Http(http) = check.question else {
+                panic!("another question");
+            };
+            assert_eq!(http.at, place, "{url}");
+        }
+    }
+
+    fn host() -> Host {
+        serde_json::from_value(serde_json::json!({
+            "name": "web1", "organisation": null, "address": "192.0.2.7", "port": 22, "host_key": "",
+            "location": null, "provider": null, "monthly_cost": null, "settings": {},
+            "facts": allmende_agent::protocol::Facts::default(), "seen_at": "2026-11-23T00:00:00Z",
+        }))
+        .expect("a host")
+    }
 }

@@ -52,7 +52,9 @@ pub use runner::{ClaimedJob, Holder, JobContext, LEASE, Observer, RENEWAL, execu
 pub use service::{AddService, EditService};
 pub use service_removal::RemoveService;
 pub use setting::Setting;
-pub use watched::{WatchList, Watched, Watching};
+pub use watched::Watched;
+#[expect(unused_imports, reason = "the sweep keeps a Watching")]
+pub use watched::{WatchList, Watching};
 
 use crate::model::{Name, Outcome, Role};
 

@@ -18,6 +18,7 @@ pub struct Watched {
     pub key: CheckKey,
     /// What is asked.
     pub check: Arc<Check>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "incidents and the sweep read it"))]
     /// Whom it concerns: the organisation of a service; the owner of a host and all that have a service there.
     pub organisations: Arc<BTreeSet<Name>>,
     /// The host that is asked, or on which the service lives; none for what is asked of nobody in particular.
@@ -111,6 +112,8 @@ impl Watching {
             let subject = Subject::Host(host.name.clone());
             let checks = render.host(&subject, host, owner, services);
             list.add(&subject, checks, &mut added, &Arc::new(concerned), Some(host));
+            // A thousand hosts take a while at the first time, and others have work to do.
+            tokio::task::yield_now().await;
         }
         for service in &services {
             let subject = Subject::Service(service.reference());
@@ -303,3 +306,6 @@ fn variables(host: &Host) -> String {
         )
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 pub use action::{Action, ActionCall, ActionRisk, OutputKind};
 pub use backup::{Backup, DumpSource, Restore, Verify};
 pub use check::{
-    Check, CheckEntry, DnsCheck, HttpCheck, JsonExpectation, Method, Place, Question, RecordType, SshCheck,
-    TcpCheck, TlsCheck, Trust, UnitCheck,
+    Check, CheckEntry, DnsCheck, HttpCheck, JsonExpectation, Method, Place, Question, RecordType, TcpCheck,
+    TlsCheck, Trust,
 };
 pub use privacy::PersonalData;
 pub use span::Span;

@@ -136,13 +136,13 @@ impl Judges {
 /// Why nobody who is trusted stands behind a certificate.
 fn distrusted(error: &Error, certificate: &X509Certificate<'_>, trust: Trust) -> Finding {
     let self_signed = certificate.subject().as_raw() == certificate.issuer().as_raw();
+    let unknown = matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
     let finding = match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) if trust == Trust::Internal => {
+        _ if trust == Trust::Internal && (unknown || self_signed) => {
             Finding::critical("outside.tls.not_internal").then("next.renew")
         }
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) if self_signed => {
-            Finding::critical("outside.tls.self_signed").then("next.self_signed")
-        }
+        // Whatever else is wrong with it: `openssl req -x509` makes authorities of such certificates.
+        _ if self_signed => Finding::critical("outside.tls.self_signed").then("next.self_signed"),
         // Authorities of one's own have no address at which the certificate in between could be fetched.
         Error::InvalidCertificate(CertificateError::UnknownIssuer) if has_issuer_address(certificate) => {
             Finding::critical("outside.tls.incomplete").then("next.incomplete")

@@ -79,6 +79,16 @@ async fn each_bad_certificate_has_its_own_words_and_a_next_step() {
             "known",
             "lacks the intermediate certificate of Let's practise R3",
         ),
+        (
+            Served::by_openssl(NAME),
+            "known",
+            "issued the certificate for cloud.kita.test to itself",
+        ),
+        (
+            Served::by_openssl(NAME),
+            "internal",
+            "does not come from Allmende's own authority",
+        ),
         // Anybody may have signed it, but not for another name, and not long ago.
         (
             Served::by_itself("other.kita.test"),

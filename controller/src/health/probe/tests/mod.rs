@@ -1,6 +1,7 @@
 //! Asking real servers on loopback, good ones and all kinds of bad ones.
 
 mod any_bytes;
+mod bench;
 mod certificates;
 mod names;
 mod pages;

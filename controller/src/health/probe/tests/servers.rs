@@ -126,8 +126,18 @@ pub(super) struct Served {
 impl Served {
     /// A certificate that its own key signed.
     pub(super) fn by_itself(name: &str) -> Self {
-        let key = KeyPair::generate().expect("generates");
+        Self::signing_itself(leaf(name, (-1, 60)), name)
+    }
+
+    /// One of these that may sign others, too: that is what `openssl req -x509` makes.
+    pub(super) fn by_openssl(name: &str) -> Self {
         let mut params = leaf(name, (-1, 60));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self::signing_itself(params, name)
+    }
+
+    fn signing_itself(mut params: CertificateParams, name: &str) -> Self {
+        let key = KeyPair::generate().expect("generates");
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).expect("signs");
         Self {
