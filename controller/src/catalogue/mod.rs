@@ -30,7 +30,10 @@ pub use error::{CatalogueError, Problem};
 pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
 pub use sections::{
-    Action, ActionCall, ActionRisk, Care, Check, DumpSource, HttpCheck, OutputKind, Question,
+    Action, ActionCall, ActionRisk, Care, CertificateCheck, Check, ClockCheck, CommandCheck, DiskCheck,
+    DumpSource, FailedUnitsCheck, FreshnessCheck, HttpCheck, InodesCheck, ListeningPortsCheck, LoadCheck,
+    MemoryCheck, OutputKind, PackageUpdateCheck, Question, RebootRequiredCheck, SecurityUpdatesCheck,
+    SmartCheck, Span, SwapCheck, UnitCheck,
 };
 pub use skeleton::write_skeleton;
 pub use template::{FORMAT, Manifest, Scope};

@@ -16,8 +16,13 @@ use serde::de::DeserializeOwned;
 
 pub use action::{Action, ActionCall, ActionRisk, OutputKind};
 pub use backup::{Backup, DumpSource, Restore, Verify};
-pub use check::{Check, CheckEntry, HttpCheck, Question};
+pub use check::{
+    CertificateCheck, Check, CheckEntry, ClockCheck, CommandCheck, DiskCheck, FailedUnitsCheck,
+    FreshnessCheck, HttpCheck, InodesCheck, ListeningPortsCheck, LoadCheck, MemoryCheck, PackageUpdateCheck,
+    Question, RebootRequiredCheck, SecurityUpdatesCheck, SmartCheck, SwapCheck, UnitCheck,
+};
 pub use privacy::PersonalData;
+pub use span::Span;
 pub use step::Step;
 
 use super::bindings::Bindings;
