@@ -17,6 +17,8 @@ pub struct PackageUpdate {
     pub listed: Option<u64>,
     /// When updates were last installed without anybody asking, or there were none; none where they never were.
     pub installed: Option<u64>,
+    /// Since when the program is there that does so; none where it is not.
+    pub able: Option<u64>,
 }
 
 /// apt.systemd.daily writes the first after a good update, Ubuntu the second; the third changes with every list that comes.
@@ -37,6 +39,7 @@ impl Observe for PackageUpdateQuestion {
         Ok(Finding::PackageUpdate(PackageUpdate {
             listed: newest(&LISTED),
             installed: newest(&INSTALLED),
+            able: scene.changed("/var/lib/dpkg/info/unattended-upgrades.list"),
         }))
     }
 }

@@ -42,7 +42,7 @@ pub use error::FleetError;
 pub use keys::{ControllerKey, ControllerKeys, InvalidKey, fingerprint};
 pub use known_hosts::trusted_fingerprints;
 pub use probe::{probe, probe_for};
-pub use session::Session;
+pub use session::{Observed, Session};
 pub use ssh_config::SshConfig;
 pub use upload::BlobSource;
 
