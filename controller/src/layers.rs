@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; rooms of one floor may not import one another unless listed behind them.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
     &["cli"],
+    &["server"],
     &["operations"],
     &["provision", "lab", "health"],
     &["fleet", "vault", "catalogue"],

@@ -12,6 +12,7 @@ mod layers;
 mod model;
 mod operations;
 mod provision;
+mod server;
 mod settings;
 mod store;
 mod vault;

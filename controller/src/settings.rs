@@ -1,5 +1,6 @@
 //! Settings: `allmende.toml` in the data directory, every one with a default.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ pub struct Settings {
     pub templates: Vec<PathBuf>,
     /// How many hosts are worked on at the same time.
     pub parallel_hosts: usize,
+    /// The address and port on this machine where a server answers `/healthz` and `/metrics`.
+    pub listen: SocketAddr,
+    /// After how many days ended jobs are forgotten; the audit log keeps who asked for them.
+    pub keep_jobs_days: u32,
 }
 
 impl Default for Settings {
@@ -23,6 +28,8 @@ impl Default for Settings {
         Self {
             templates: Vec::new(),
             parallel_hosts: 8,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9425)),
+            keep_jobs_days: 180,
         }
     }
 }
@@ -68,6 +75,12 @@ impl Settings {
         if settings.parallel_hosts == 0 {
             return Err(wrong("parallel_hosts must be at least 1".to_owned()));
         }
+        if !settings.listen.ip().is_loopback() {
+            return Err(wrong(format!(
+                "listen = \"{}\" is no address of this machine alone: take 127.0.0.1 or [::1] with a port",
+                settings.listen
+            )));
+        }
         Ok(settings)
     }
 }
@@ -88,5 +101,8 @@ mod tests {
         assert!(error.contains("paralel_hosts"), "{error}");
         write("parallel_hosts = 0\n");
         assert!(Settings::load(folder.path()).is_err());
+        write("listen = \"0.0.0.0:9425\"\n");
+        let error = Settings::load(folder.path()).expect_err("refused").to_string();
+        assert!(error.contains("127.0.0.1"), "{error}");
     }
 }

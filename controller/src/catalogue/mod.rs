@@ -31,9 +31,10 @@ pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
 pub use sections::{
     Action, ActionCall, ActionRisk, Care, CertificateCheck, Check, ClockCheck, CommandCheck, DiskCheck,
-    DumpSource, FailedUnitsCheck, FreshnessCheck, HttpCheck, InodesCheck, ListeningPortsCheck, LoadCheck,
-    MemoryCheck, OutputKind, PackageUpdateCheck, Question, RebootRequiredCheck, SecurityUpdatesCheck,
-    SmartCheck, Span, SwapCheck, UnitCheck,
+    DnsCheck, DumpSource, FailedUnitsCheck, FreshnessCheck, HttpCheck, InodesCheck, JsonExpectation,
+    ListeningPortsCheck, LoadCheck, MemoryCheck, Method, OutputKind, PackageUpdateCheck, Place, Question,
+    RebootRequiredCheck, RecordType, SecurityUpdatesCheck, SmartCheck, Span, SshCheck, SwapCheck, TcpCheck,
+    TlsCheck, Trust, UnitCheck,
 };
 pub use skeleton::write_skeleton;
 pub use template::{FORMAT, Manifest, Scope};

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 use futures_util::StreamExt;
 
-use super::arguments::{Confirm, actor};
+use super::arguments::Confirm;
 use super::follow::Follower;
 use super::plan_view::{show, totals};
 use super::style::Style;
-use super::{Answer, CliError, print_json};
+use super::{Answer, CliError, do_or_hand_over, print_json};
 use crate::model::{Name, ServiceRef};
-use crate::operations::{ApplyHost, Controller, OperationError, execute};
+use crate::operations::{ApplyHost, Controller, OperationError};
 use crate::provision::HostPlan;
 
 /// Which hosts and services are meant.
@@ -141,9 +141,8 @@ pub async fn apply(arguments: &Apply, controller: &Controller, style: Style) -> 
         arguments.confirm.ask("Apply this")?;
     }
     let follower = Follower::new(style);
-    let person = actor();
     let (done, problems) = in_parallel(&operations, controller, async |operation: &ApplyHost| {
-        execute(controller, &person, operation, &follower).await
+        do_or_hand_over(operation, controller, &follower).await
     })
     .await;
     follower.finish();

@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::arguments::{Confirm, actor};
+use super::arguments::Confirm;
 use super::follow::Follower;
 use super::plan_view::{show, totals};
 use super::style::Style;
-use super::{Answer, CliError, lab};
+use super::{Answer, CliError, do_or_hand_over, lab};
 use crate::lab::{Lab, UpOptions};
 use crate::model::{Name, Sector, ServiceRef};
 use crate::operations::{
     AddHost, AddOrganisation, AddService, ApplyHost, Controller, Operation, OperationError, OwnAccess,
-    Setting, execute,
+    Setting,
 };
 
 /// Arguments of `demo`.
@@ -198,7 +198,7 @@ pub(super) async fn job<O: Operation>(
     style: Style,
 ) -> Result<crate::model::Outcome, CliError> {
     let follower = Follower::new(style);
-    let finished = execute(controller, &actor(), operation, &follower).await;
+    let finished = do_or_hand_over(operation, controller, &follower).await;
     follower.finish();
     let outcome = finished?;
     println!("{} {}", style.green("✓"), outcome.message);

@@ -2,13 +2,16 @@
 
 use clap::{Args, Subcommand};
 
+use super::arguments::actor;
 use super::follow::Follower;
+use super::follow_job::{Interrupt, follow_job};
 use super::status::local_time;
 use super::style::Style;
 use super::template::Json;
 use super::{Answer, CliError, print_json, table};
 use crate::model::{Job, JobId, JobState};
-use crate::operations::{Controller, Observer};
+use crate::operations::{Controller, Observer, cancel_job, retry_job};
+use crate::store::Cancelled;
 
 /// What can be asked about jobs.
 #[derive(Debug, Subcommand)]
@@ -17,6 +20,19 @@ pub enum JobCommand {
     List(List),
     /// Shows a job with everything that happened
     Show(Show),
+    /// Shows what happens in a job until it has ended; Ctrl-C ends looking on, not the job
+    Follow(Which),
+    /// Ends a job: one that waits at once, one that runs as soon as its host has finished what it has in hand
+    Cancel(Which),
+    /// Asks once more for what a job did not bring to a good end; a server does it
+    Retry(Which),
+}
+
+/// A job.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Its number
+    id: JobId,
 }
 
 /// Arguments of `job list`.
@@ -77,6 +93,21 @@ pub async fn run(command: &JobCommand, controller: &Controller, style: Style) ->
                 follower.event(event);
             }
             follower.finish();
+        }
+        JobCommand::Follow(Which { id }) => {
+            let follower = Follower::new(style);
+            let ended = follow_job(controller, &actor(), *id, Interrupt::Leaves, &follower).await;
+            follower.finish();
+            let outcome = ended?;
+            println!("{}", outcome.message);
+        }
+        JobCommand::Cancel(Which { id }) => match cancel_job(controller, &actor(), *id).await? {
+            Cancelled::Asked => println!("Job {id} was told. See how it ends with: allmende job follow {id}"),
+            _ => println!("Job {id} will not be done."),
+        },
+        JobCommand::Retry(Which { id }) => {
+            let new = retry_job(controller, &actor(), *id).await?;
+            println!("Job {new} does it. Look on with: allmende job follow {new}");
         }
     }
     Ok(Answer::Yes)

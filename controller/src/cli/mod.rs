@@ -21,7 +21,9 @@ mod authority;
 mod care_view;
 mod demo;
 mod follow;
+mod follow_job;
 mod host;
+mod host_health;
 mod init;
 mod inventory;
 mod job;
@@ -29,6 +31,7 @@ mod lab;
 mod organisation;
 mod pages;
 mod plan_view;
+mod serve;
 mod service;
 mod status;
 mod style;
@@ -45,9 +48,12 @@ use clap::{Parser, Subcommand};
 use crate::catalogue::CatalogueError;
 use crate::lab::LabError;
 use crate::model::Outcome;
-use crate::operations::{Controller, Operation, OperationError, Preview, Risk, execute};
+use crate::operations::{Controller, Operation, OperationError, Preview, Request, Risk, execute, hand_over};
+use crate::server::ServerError;
 use crate::settings::SettingsError;
 use arguments::Confirm;
+use follow::Follower;
+use follow_job::{Interrupt, follow_job};
 use style::Style;
 
 /// Allmende: the IT department of small non-profits, in a box
@@ -105,6 +111,7 @@ enum Command {
     Export(inventory::Export),
     /// Takes over what `export` wrote, or what you wrote like it
     Import(inventory::Import),
+    Serve(serve::Serve),
     /// Jobs: what was done, by whom, with what outcome
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -140,6 +147,9 @@ pub enum CliError {
     /// The practice hosts.
     #[error(transparent)]
     Lab(#[from] LabError),
+    /// The server.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The person said no, or could not be asked.
     #[error("{0}")]
     Declined(String),
@@ -208,6 +218,7 @@ impl Cli {
             Command::Status(json) => status::run(json, &self.open().await?, style).await,
             Command::Export(command) => inventory::export(command, &self.open().await?).await,
             Command::Import(command) => inventory::import(command, &self.open().await?, style).await,
+            Command::Serve(command) => serve::run(command, &self.data_dir(), &self.templates).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
             Command::Authority(command) => authority::run(command, &self.open().await?, style).await,
@@ -274,10 +285,25 @@ async fn carry_out<O: Operation>(
         show_preview(&operation.preview(controller).await?);
         confirm.ask(&operation.title())?;
     }
-    let follower = follow::Follower::new(style);
-    let finished = execute(controller, &arguments::actor(), operation, &follower).await;
+    let follower = Follower::new(style);
+    let finished = do_or_hand_over(operation, controller, &follower).await;
     follower.finish();
     Ok(Some(finished?))
+}
+
+/// Does an operation as a job and shows what happens: in this process, or by the server if one runs and the operation can be
+/// asked for by name.
+async fn do_or_hand_over<O: Operation>(
+    operation: &O,
+    controller: &Controller,
+    follower: &Follower,
+) -> Result<Outcome, OperationError> {
+    let actor = arguments::actor();
+    if Request::NAMES.contains(&O::NAME) && controller.can_hand_over().await? {
+        let job = hand_over(controller, &actor, operation).await?;
+        return follow_job(controller, &actor, job, Interrupt::Cancels, follower).await;
+    }
+    execute(controller, &actor, operation, follower).await
 }
 
 fn show_preview(preview: &Preview) {

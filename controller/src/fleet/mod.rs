@@ -27,24 +27,28 @@ mod frames;
 mod identity;
 mod keys;
 mod known_hosts;
+mod line;
 mod probe;
 mod remote_script;
 mod replacement;
 mod session;
 mod ssh_config;
 mod upload;
+mod way;
 
 pub use access::{PersonalAccess, Question};
 pub use bootstrap::{Enrolled, Step, bootstrap, open_jump};
 pub use destination::Destination;
 pub use embedded::EMBEDDED_AGENT;
-pub use error::FleetError;
+pub use error::{FleetError, one_line};
 pub use keys::{ControllerKey, ControllerKeys, InvalidKey, fingerprint};
 pub use known_hosts::trusted_fingerprints;
-pub use probe::{probe, probe_for};
+pub use line::Line;
+pub use probe::{contact, probe, probe_for};
 pub use session::{Observed, Session};
 pub use ssh_config::SshConfig;
 pub use upload::BlobSource;
+pub use way::Way;
 
 #[cfg(test)]
 mod fuzz_tests;

@@ -1,5 +1,7 @@
 //! A session with the agent of a host.
 
+use std::sync::Arc;
+
 use allmende_agent::observe::{Inquiry, Observations};
 use allmende_agent::protocol::{
     Answer, Event, Execution, Facts, Hello, Output, PROTOCOL_VERSION, Report, Request,
@@ -10,7 +12,7 @@ use jiff::Timestamp;
 use super::agent_channel::AgentChannel;
 use super::connection::Connection;
 use super::keys::{ControllerKey, ControllerKeys};
-use super::{Destination, EMBEDDED_AGENT, FleetError};
+use super::{Destination, EMBEDDED_AGENT, FleetError, Line};
 use crate::model::{Host, HostKey};
 
 /// A session with the agent of a host. Several requests can be under way at once.
@@ -18,7 +20,8 @@ use crate::model::{Host, HostKey};
 /// Dropping it closes the agent's input: the agent finishes the resource in hand, keeps its report and ends.
 /// [`Session::close`] also waits for that.
 pub struct Session {
-    pub(super) connection: Connection,
+    /// Shared with the line that the session runs on, if somebody keeps it.
+    pub(super) connection: Arc<Connection>,
     pub(super) channel: AgentChannel,
 }
 
@@ -55,15 +58,10 @@ impl Session {
         pinned: &HostKey,
         keys: &ControllerKeys,
     ) -> Result<Self, FleetError> {
-        let mut connection = Connection::open(host, pinned, &keys.jump).await?;
-        connection.log_in(&keys.agent).await?;
-        let channel = AgentChannel::start(&connection).await?;
-        let session = Self { connection, channel };
-        session.refuse_newer()?;
-        Ok(session)
+        Line::open(host, pinned, keys).await?.session().await
     }
 
-    fn refuse_newer(&self) -> Result<(), FleetError> {
+    pub(super) fn refuse_newer(&self) -> Result<(), FleetError> {
         let hello = self.hello();
         if hello.protocol > PROTOCOL_VERSION {
             return Err(FleetError::AgentTooNew {
@@ -199,14 +197,17 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session and waits until the agent has ended; not longer than a few seconds.
+    /// Ends the session and waits until the agent has ended; not longer than a few seconds. The connection ends as well, unless
+    /// it is kept as a [`Line`].
     pub async fn close(self) {
         let Self {
             connection,
             mut channel,
         } = self;
         channel.hang_up().await;
-        connection.close().await;
+        if let Some(connection) = Arc::into_inner(connection) {
+            connection.close().await;
+        }
     }
 
     pub(super) async fn request_done(&self, request: Request) -> Result<(), FleetError> {

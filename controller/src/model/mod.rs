@@ -1,5 +1,6 @@
 //! Plain types: what the words of Allmende mean. No input, no output.
 
+mod domain;
 mod host;
 mod inventory;
 mod job;
@@ -12,6 +13,7 @@ mod service;
 mod text;
 mod watch;
 
+pub use domain::is_public_name;
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
@@ -22,4 +24,4 @@ pub use person::{Actor, Role};
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};
 pub use text::{Language, Text};
-pub use watch::{Answer, CheckKey, Figure, Status, Subject};
+pub use watch::{AddedCheck, Answer, CheckKey, Figure, Status, Subject};

@@ -119,6 +119,15 @@ impl FromStr for CheckKey {
     }
 }
 
+/// A check that a person added, beside those of templates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AddedCheck {
+    /// Its name.
+    pub key: CheckKey,
+    /// What it asks, as the catalogue writes it.
+    pub definition: serde_json::Value,
+}
+
 /// What came back when a check was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {

@@ -79,6 +79,8 @@ impl ApplyHost {
 impl Operation for ApplyHost {
     const NAME: &'static str = "host.apply";
     const RISK: Risk = Risk::Change;
+    // An agent that was cut off finishes the resource in hand; the next apply goes on from there.
+    const REPEATABLE: bool = true;
 
     fn title(&self) -> String {
         format!("apply {}", self.names())

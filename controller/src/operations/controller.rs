@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::OperationError;
+use super::{Holder, OperationError};
 use crate::catalogue::{Bindings, Care, Catalogue, ServiceTemplate, Surroundings, Wanted};
-use crate::fleet::{ControllerKey, ControllerKeys, Session};
+use crate::fleet::{ControllerKey, ControllerKeys, Line, Session};
 use crate::model::{Actor, Host, Name, Organisation, Secret, Service};
 use crate::provision::{ArchiveCache, Assembler, BASE, IssuedCertificate, create_authority, settings_for};
 use crate::settings::Settings;
@@ -33,6 +33,8 @@ pub struct Controller {
     pub settings: Settings,
     /// Where all of it is.
     pub data_dir: PathBuf,
+    /// Folders of templates beside those of the settings.
+    templates: Vec<PathBuf>,
 }
 
 impl Controller {
@@ -87,7 +89,32 @@ impl Controller {
             archives: ArchiveCache::new(data_dir.join("archives")),
             settings,
             data_dir: data_dir.to_owned(),
+            templates: templates.to_vec(),
         })
+    }
+
+    /// The same, with settings and templates as they are by now.
+    ///
+    /// # Errors
+    /// What cannot be used.
+    pub async fn refreshed(&self) -> Result<Self, OperationError> {
+        Self::with(self.store.clone(), &self.data_dir, &self.templates).await
+    }
+
+    /// The servers that run on this data, for people; whoever has work to do can hand it to them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn servers(&self) -> Result<Vec<String>, OperationError> {
+        Ok(self.store.servers().running(Holder::is_gone).await?)
+    }
+
+    /// Whether a server can do for this process what it was asked for: one runs, and it knows the same templates.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn can_hand_over(&self) -> Result<bool, OperationError> {
+        Ok(self.templates.is_empty() && !self.servers().await?.is_empty())
     }
 
     /// The keys with which the controller comes to a host: to its agent with one that was made for it by a rotation, else with
@@ -164,6 +191,15 @@ impl Controller {
         Ok(session)
     }
 
+    /// A connection to a host that is kept, for one session after the other.
+    ///
+    /// # Errors
+    /// What stands in the way to the host.
+    pub async fn line(&self, host: &Host) -> Result<Line, OperationError> {
+        let keys = self.ssh_keys(&host.name).await?;
+        Ok(Line::connect(host, &keys).await?)
+    }
+
     /// What assemblies are made with.
     pub fn assembler<'a>(&'a self, authority: &'a IssuedCertificate) -> Assembler<'a> {
         Assembler {
@@ -215,6 +251,27 @@ impl Controller {
     /// Why the template refuses the host.
     pub async fn care_of_host(&self, host: &Host) -> Result<Care, OperationError> {
         let template = self.catalogue.get(BASE)?;
+        let bindings = self.bind_host(template, host).await?;
+        Ok(self.catalogue.care(template, &bindings)?)
+    }
+
+    /// What a host-wide template wants of a host, and what it says about its checks; secrets are masked.
+    ///
+    /// # Errors
+    /// Why the template refuses the host.
+    pub(super) async fn care_on_host(
+        &self,
+        template: &str,
+        host: &Host,
+    ) -> Result<(Wanted, Care), OperationError> {
+        let template = self.catalogue.get(template)?;
+        let bindings = self.bind_host(template, host).await?;
+        let wanted = self.catalogue.desired(template, &bindings)?;
+        Ok((wanted, self.catalogue.care(template, &bindings)?))
+    }
+
+    /// The variables of a host-wide template, with stand-ins for its secrets.
+    async fn bind_host(&self, template: &ServiceTemplate, host: &Host) -> Result<Bindings, OperationError> {
         let organisation = match &host.organisation {
             Some(name) => Some(self.store.organisations().get(name).await?),
             None => None,
@@ -230,10 +287,9 @@ impl Controller {
             ca_certificate: "",
         };
         let given = settings_for(template, &host.settings);
-        let bindings = self
+        Ok(self
             .catalogue
-            .bind(template, &given, &stand_ins(template), &surroundings)?;
-        Ok(self.catalogue.care(template, &bindings)?)
+            .bind(template, &given, &stand_ins(template), &surroundings)?)
     }
 
     /// The variables of a service that is set up, and its secrets.

@@ -60,6 +60,9 @@ pub enum OperationError {
         "it was cancelled: a host finishes what it has in hand, and what was changed stays changed. To go on, repeat the command"
     )]
     Cancelled,
+    /// The server that worked on it stops.
+    #[error("the server that worked on it stopped: the job waits for a server to run again")]
+    HandedBack,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

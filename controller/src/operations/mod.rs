@@ -12,7 +12,10 @@ mod host_keys;
 mod host_lock;
 mod host_repair;
 mod import;
+mod observation;
 mod organisation;
+mod queue;
+mod registry;
 mod runner;
 mod service;
 mod service_removal;
@@ -35,7 +38,9 @@ pub use host_lock::{LockHost, UnlockHost};
 pub use host_repair::RepairHost;
 pub use import::{ImportInventory, open_secrets, seal_secrets};
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
-pub use runner::{JobContext, Observer, execute};
+pub use queue::{cancel_job, retry_job};
+pub use registry::Request;
+pub use runner::{ClaimedJob, Holder, JobContext, LEASE, Observer, RENEWAL, execute, hand_over};
 pub use service::{AddService, EditService};
 pub use service_removal::RemoveService;
 pub use setting::Setting;
@@ -108,6 +113,9 @@ pub trait Operation: Clone + Serialize + DeserializeOwned {
     const NAME: &'static str;
     /// How much it can spoil.
     const RISK: Risk;
+
+    /// Whether doing it again after it was cut off does no harm: it is then taken up by itself.
+    const REPEATABLE: bool = false;
 
     /// The lowest role that may ask for it.
     ///

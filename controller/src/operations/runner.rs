@@ -18,13 +18,16 @@ use tokio::task::JoinSet;
 use super::{Controller, Operation, OperationError, Scope};
 use crate::model::{Actor, Job, JobEvent, JobEventKind, JobId, JobState, Outcome, Role};
 use crate::store::{AuditPhase, AuditRecord, Claimed, NewJob, Store, StoreError};
-use holder::Holder;
+pub use holder::Holder;
 
 /// How long a holder promises to be alive.
-const LEASE: Duration = Duration::from_secs(15);
+pub const LEASE: Duration = Duration::from_secs(15);
 
 /// How often it renews its promise.
-const RENEWAL: Duration = Duration::from_secs(5);
+pub const RENEWAL: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether somebody wants the job cancelled.
+const CANCEL_POLL: Duration = Duration::from_secs(1);
 
 /// Sees a job's events as they happen; faces implement it.
 pub trait Observer: Send + Sync {
@@ -33,6 +36,11 @@ pub trait Observer: Send + Sync {
 
     /// Ends when a person wants the job to be cancelled.
     fn cancelled(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Ends when the process stops: a job that may be repeated is then given back, for another process to do.
+    fn stopped(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::pending())
     }
 }
@@ -76,7 +84,7 @@ impl<'a> JobContext<'a> {
     }
 }
 
-/// Runs an operation as a job and returns what came of it.
+/// Runs an operation as a job of this process and returns what came of it.
 ///
 /// # Errors
 /// Why it was refused or failed; the audit log and the job say so too.
@@ -86,6 +94,50 @@ pub async fn execute<O: Operation>(
     operation: &O,
     observer: &dyn Observer,
 ) -> Result<Outcome, OperationError> {
+    let job = ask(controller, actor, operation, false).await?;
+    let holder = Holder::this_process();
+    let interrupted = match claim(controller, job, &holder).await {
+        Ok(interrupted) => interrupted,
+        Err(error) => {
+            let refused = end(
+                controller,
+                job,
+                JobState::Failed,
+                AuditPhase::Refused,
+                message(&error),
+            );
+            // What stood in the way matters more than that it could not be written down.
+            let _ = refused.await;
+            return Err(error);
+        }
+    };
+    let claimed = ClaimedJob {
+        job,
+        holder,
+        interrupted,
+    };
+    claimed.work(controller, actor, operation, observer).await
+}
+
+/// Makes a job of an operation that a running server will do, or the next one to run.
+///
+/// # Errors
+/// Why it was refused; the audit log says so too.
+pub async fn hand_over<O: Operation>(
+    controller: &Controller,
+    actor: &Actor,
+    operation: &O,
+) -> Result<JobId, OperationError> {
+    ask(controller, actor, operation, true).await
+}
+
+/// Authorises, and makes the job that the audit log knows.
+async fn ask<O: Operation>(
+    controller: &Controller,
+    actor: &Actor,
+    operation: &O,
+    handed_over: bool,
+) -> Result<JobId, OperationError> {
     let title = operation.title();
     let parameters = serde_json::to_value(operation.kept(controller).await).map_err(|error| {
         OperationError::Refused(format!("the parameters cannot be written down: {error}"))
@@ -117,77 +169,116 @@ pub async fn execute<O: Operation>(
         parameters: &parameters,
         title: &title,
         actor: &actor.name,
+        handed_over,
     };
-    let job = controller.store.jobs().add(new, &scope.hosts).await?;
-    let holder = Holder::this_process();
-    let interrupted = match claim(controller, job, &holder).await {
-        Ok(interrupted) => interrupted,
-        Err(error) => {
-            let refused = end(
-                controller,
-                job,
-                JobState::Failed,
-                AuditPhase::Refused,
-                message(&error),
-            );
-            // What stood in the way matters more than that it could not be written down.
-            let _ = refused.await;
-            return Err(error);
-        }
-    };
+    Ok(controller.store.jobs().add(new, &scope.hosts).await?)
+}
 
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let context = JobContext {
-        controller,
-        actor,
-        job,
-        observer,
-        sequence: AtomicI64::new(1),
-        sender,
-    };
-    for other in interrupted {
-        context.notify(JobEventKind::Warning {
-            text: format!(
-                "Job {} ({}) was interrupted: the process that worked on it is gone.",
-                other.id, other.title
-            ),
-        });
-    }
-    // On a task of its own, which ends with the set: work that keeps its thread busy must not lose the lease.
-    let mut renewal = JoinSet::new();
-    renewal.spawn(keep_lease(controller.store.clone(), job, holder, RENEWAL));
-    let work = async {
-        let result = tokio::select! {
-            result = operation.run(&context) => result,
-            Some(Ok(error)) = renewal.join_next() => Err(error.into()),
-            () = observer.cancelled() => Err(OperationError::Cancelled),
-        };
-        // Without a sender the writer comes to its end.
-        drop(context);
-        result
-    };
-    let (result, written) = tokio::join!(work, events::write(controller, job, receiver));
-    // A job whose log is lost is no job well done.
-    match result.and_then(|outcome| written.map(|()| outcome)) {
-        Ok(outcome) => {
-            end(
-                controller,
+/// A job that this process has taken, with its hosts.
+pub struct ClaimedJob {
+    job: JobId,
+    holder: Holder,
+    /// Jobs that held the hosts before and whose processes are gone.
+    interrupted: Vec<Job>,
+}
+
+impl ClaimedJob {
+    /// Takes a job that waits; none while other jobs have its hosts, or when somebody else was faster.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn take(controller: &Controller, job: JobId) -> Result<Option<Self>, OperationError> {
+        let holder = Holder::this_process();
+        match claim(controller, job, &holder).await {
+            Ok(interrupted) => Ok(Some(Self {
                 job,
-                JobState::Succeeded,
-                AuditPhase::Succeeded,
-                outcome.clone(),
-            )
-            .await?;
-            Ok(outcome)
+                holder,
+                interrupted,
+            })),
+            Err(OperationError::Busy { .. } | OperationError::Store(StoreError::LeaseLost(_))) => Ok(None),
+            Err(error) => Err(error),
         }
-        Err(error) => {
-            let state = match error {
-                OperationError::Cancelled => JobState::Cancelled,
-                _ => JobState::Failed,
+    }
+
+    /// Does the job, and writes down what happens and what came of it.
+    ///
+    /// # Errors
+    /// Why it failed; the audit log and the job say so too.
+    pub async fn work<O: Operation>(
+        self,
+        controller: &Controller,
+        actor: &Actor,
+        operation: &O,
+        observer: &dyn Observer,
+    ) -> Result<Outcome, OperationError> {
+        let Self {
+            job,
+            holder,
+            interrupted,
+        } = self;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let context = JobContext {
+            controller,
+            actor,
+            job,
+            observer,
+            sequence: AtomicI64::new(controller.store.jobs().last_event(job).await? + 1),
+            sender,
+        };
+        for other in interrupted {
+            context.notify(JobEventKind::Warning {
+                text: format!(
+                    "Job {} ({}) was interrupted: the process that worked on it is gone.",
+                    other.id, other.title
+                ),
+            });
+        }
+        // On a task of its own, which ends with the set: work that keeps its thread busy must not lose the lease.
+        let mut renewal = JoinSet::new();
+        renewal.spawn(keep_lease(controller.store.clone(), job, holder.clone(), RENEWAL));
+        let work = async {
+            let result = tokio::select! {
+                result = operation.run(&context) => result,
+                Some(Ok(error)) = renewal.join_next() => Err(error.into()),
+                () = observer.cancelled() => Err(OperationError::Cancelled),
+                () = cancelled_by_somebody(&controller.store, job) => Err(OperationError::Cancelled),
+                () = observer.stopped(), if O::REPEATABLE => Err(OperationError::HandedBack),
             };
-            // What went wrong matters more than that it could not be written down; the job will be found interrupted.
-            let _ = end(controller, job, state, AuditPhase::Failed, message(&error)).await;
-            Err(error)
+            // Without a sender the writer comes to its end.
+            drop(context);
+            result
+        };
+        let (result, written) = tokio::join!(work, events::write(controller, job, receiver));
+        // A job whose log is lost is no job well done.
+        match result.and_then(|outcome| written.map(|()| outcome)) {
+            Ok(outcome) => {
+                let (state, phase) = (JobState::Succeeded, AuditPhase::Succeeded);
+                end(controller, job, state, phase, outcome.clone()).await?;
+                Ok(outcome)
+            }
+            Err(OperationError::HandedBack) => {
+                controller.store.jobs().hand_back(job, holder.identity()).await?;
+                Err(OperationError::HandedBack)
+            }
+            Err(error) => {
+                let state = match error {
+                    OperationError::Cancelled => JobState::Cancelled,
+                    _ => JobState::Failed,
+                };
+                // What went wrong matters more than that it could not be written down; the job will be found interrupted.
+                let _ = end(controller, job, state, AuditPhase::Failed, message(&error)).await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Ends when somebody has asked, from whatever process, for the job to be cancelled.
+async fn cancelled_by_somebody(store: &Store, job: JobId) {
+    loop {
+        tokio::time::sleep(CANCEL_POLL).await;
+        if let Ok(Some(_)) = store.jobs().cancelled_by(job).await {
+            return;
         }
     }
 }
@@ -212,7 +303,7 @@ async fn claim(controller: &Controller, job: JobId, holder: &Holder) -> Result<V
 }
 
 /// Who may do what. Until people have roles, whoever owns the data directory is an owner, and nobody else has a role.
-fn authorise(controller: &Controller, actor: &Actor, needed: Role) -> Result<(), OperationError> {
+pub(super) fn authorise(controller: &Controller, actor: &Actor, needed: Role) -> Result<(), OperationError> {
     use std::os::unix::fs::MetadataExt;
     let user = rustix::process::geteuid();
     let held = std::fs::metadata(&controller.data_dir)

@@ -83,7 +83,7 @@ fn judge(http: &HttpCheck, output: &Output) -> Tried {
         return Tried::Bad(output.tail.join("\n"));
     }
     let (body, code) = output.stdout.rsplit_once('\n').unwrap_or_default();
-    if !http.status.iter().any(|status| code.parse() == Ok(*status)) {
+    if !http.good_codes().iter().any(|status| code.parse() == Ok(*status)) {
         return Tried::Bad(format!("it answers with the code {code}"));
     }
     if let Some(words) = &http.contains

@@ -131,7 +131,7 @@ impl Jobs<'_> {
 }
 
 /// Ends a job that is queued or running: its state, its hosts, and the audit entry.
-async fn end(
+pub(super) async fn end(
     store: &Store,
     connection: &mut SqliteConnection,
     id: JobId,
@@ -140,7 +140,7 @@ async fn end(
     phase: AuditPhase,
 ) -> Result<Job, StoreError> {
     let ended = sqlx::query(
-        "UPDATE jobs SET state = $2, outcome = $3, ended_at = $4, lease_until = NULL
+        "UPDATE jobs SET state = $2, outcome = $3, ended_at = $4, lease_until = NULL, progress = NULL
          WHERE id = $1 AND state IN ('queued', 'running')",
     )
     .bind(id)
@@ -179,7 +179,7 @@ struct Running {
 }
 
 /// Marks jobs interrupted whose holders are dead.
-async fn interrupt(
+pub(super) async fn interrupt(
     store: &Store,
     connection: &mut SqliteConnection,
     is_gone: impl Fn(&str) -> bool,
@@ -209,7 +209,7 @@ async fn interrupt(
     Ok(interrupted)
 }
 
-fn lease_end(at: Timestamp, lease: Duration) -> i64 {
+pub(super) fn lease_end(at: Timestamp, lease: Duration) -> i64 {
     at.as_millisecond()
         .saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
 }

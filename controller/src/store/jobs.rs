@@ -22,6 +22,8 @@ pub struct NewJob<'a> {
     pub title: &'a str,
     /// Who asks.
     pub actor: &'a str,
+    /// Whether a server shall do it; else whoever makes the job.
+    pub handed_over: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -100,14 +102,15 @@ impl Jobs<'_> {
     ) -> Result<JobId, StoreError> {
         let mut transaction = self.0.begin().await?;
         let id: JobId = sqlx::query_scalar(
-            "INSERT INTO jobs (operation, parameters, title, actor, state, created_at)
-             VALUES ($1, $2, $3, $4, 'queued', $5) RETURNING id",
+            "INSERT INTO jobs (operation, parameters, title, actor, state, created_at, handed_over)
+             VALUES ($1, $2, $3, $4, 'queued', $5, $6) RETURNING id",
         )
         .bind(job.operation)
         .bind(to_json(job.parameters)?)
         .bind(job.title)
         .bind(job.actor)
         .bind(now().as_millisecond())
+        .bind(i64::from(job.handed_over))
         .fetch_one(&mut *transaction)
         .await?;
         for host in hosts {

@@ -5,14 +5,18 @@
 //! about it, a claim and the locks of its hosts.
 
 mod audit;
+mod checks;
 mod claims;
 mod columns;
+mod duties;
 mod error;
 mod hosts;
 mod jobs;
 mod open;
 mod organisations;
+mod queue;
 mod secrets;
+mod servers;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -24,12 +28,15 @@ use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use audit::{Audit, AuditPhase, AuditRecord, AuditVerdict, Seal};
+pub use checks::Checks;
 pub use claims::{Claim, Claimed};
 pub use error::StoreError;
 pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
 pub use organisations::Organisations;
+pub use queue::Cancelled;
 pub use secrets::Secrets;
+pub use servers::Servers;
 pub use services::Services;
 
 /// What the database is called in the data directory.
@@ -61,9 +68,19 @@ impl Store {
         Services(self)
     }
 
+    /// Checks that people added.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks(self)
+    }
+
     /// Jobs, their events, claims and locks.
     pub fn jobs(&self) -> Jobs<'_> {
         Jobs(self)
+    }
+
+    /// The servers that are running.
+    pub fn servers(&self) -> Servers<'_> {
+        Servers(self)
     }
 
     /// The audit log.

@@ -7,6 +7,7 @@ use x509_parser::pem::parse_x509_pem;
 
 use super::{answer, figure, words};
 use crate::catalogue::CertificateCheck;
+use crate::fleet::one_line;
 use crate::model::{Answer, Status};
 
 /// What is looked at of a certificate: seconds since 1970.
@@ -26,7 +27,7 @@ impl Validity {
             .next()
             .and_then(|name| name.as_str().ok());
         Some(Self {
-            name: words::one_line(&common.map_or_else(|| subject.to_string(), str::to_owned)),
+            name: one_line(&common.map_or_else(|| subject.to_string(), str::to_owned)),
             from: certificate.validity().not_before.timestamp(),
             until: certificate.validity().not_after.timestamp(),
         })

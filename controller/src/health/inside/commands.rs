@@ -3,7 +3,8 @@
 use allmende_agent::observe::Said;
 use serde_json::json;
 
-use super::{answer, words};
+use super::answer;
+use crate::fleet::one_line;
 use crate::model::{Answer, Figure, Status, Text};
 
 pub(super) fn command(found: &Said) -> Answer {
@@ -15,14 +16,10 @@ pub(super) fn command(found: &Said) -> Answer {
     };
     let first = found.text.lines().next().unwrap_or_default();
     let (said, figures) = first.split_once('|').unwrap_or((first, ""));
-    let mut said = words::one_line(said);
+    let mut said = one_line(said);
     if said.is_empty() {
         // What went wrong stands on standard error.
-        said = found
-            .tail
-            .last()
-            .map(|line| words::one_line(line))
-            .unwrap_or_default();
+        said = found.tail.last().map(|line| one_line(line)).unwrap_or_default();
     }
     let figure = first_figure(figures);
     if said.is_empty() {

@@ -27,12 +27,12 @@ use allmende_agent::observe::{
 };
 use serde::Serialize;
 
-pub use forecast::{Point, reached_on};
+pub use forecast::Point;
 pub use ports::OpenPorts;
 
 use super::say;
 use crate::catalogue::{Check, Question};
-use crate::fleet::Observed;
+use crate::fleet::{Observed, one_line};
 use crate::model::{Answer, CheckKey, Figure, Status};
 
 /// What was answered to a check before: the figures of its answers.
@@ -72,7 +72,7 @@ pub fn answers(
 ) -> Vec<(CheckKey, Answer)> {
     let found = observed.observations.found.iter();
     let found: HashMap<&str, _> = found.map(|one| (one.id.as_str(), &one.finding)).collect();
-    let inside = checks.iter().filter(|(_, check)| check.question.is_inside());
+    let inside = checks.iter().filter(|(_, check)| !check.question.is_outside());
     let answered = inside.map(|(key, check)| {
         let answer = match found.get(key.to_string().as_str()) {
             Some(Ok(finding)) => {
@@ -105,13 +105,6 @@ impl Circumstances<'_> {
     /// How long something has been, by the host's clock.
     fn age(&self, since: u64) -> u64 {
         self.host_now().saturating_sub(since)
-    }
-}
-
-impl Question {
-    /// Whether the agent answers it, on the host.
-    pub fn is_inside(&self) -> bool {
-        asked(self, &OpenPorts::default()).is_some()
     }
 }
 
@@ -187,7 +180,7 @@ fn judged(question: &Question, finding: &Finding, circumstances: &Circumstances<
 
 /// What could not be looked at.
 fn unseen(reason: &str) -> Answer {
-    let reason = words::one_line(reason);
+    let reason = one_line(reason);
     answer(Status::Unknown, None, "inside.unseen", Reason { reason })
 }
 

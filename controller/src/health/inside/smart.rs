@@ -3,8 +3,9 @@
 use allmende_agent::observe::{Disk, Smart};
 use serde_json::json;
 
-use super::{answer, figure, words};
+use super::{answer, figure};
 use crate::catalogue::SmartCheck;
+use crate::fleet::one_line;
 use crate::model::{Answer, Status};
 
 /// A disk may have replaced a few sectors when it was young; more of them are a sign of age.
@@ -22,8 +23,8 @@ pub(super) fn smart(check: &SmartCheck, found: &Smart) -> Answer {
         return answer(Status::Ok, None, "inside.smart.none", ());
     };
     let values = json!({
-        "disk": words::one_line(&disk.name),
-        "model": words::one_line(&disk.model),
+        "disk": one_line(&disk.name),
+        "model": one_line(&disk.model),
         "count": count.unwrap_or_default(),
         "disks": found.disks.len(),
     });

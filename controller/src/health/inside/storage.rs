@@ -7,6 +7,7 @@ use serde_json::json;
 use super::forecast::{Point, reached_on};
 use super::{Circumstances, answer, figure, rising, words};
 use crate::catalogue::{DiskCheck, InodesCheck};
+use crate::fleet::one_line;
 use crate::health::say;
 use crate::model::{Answer, Status};
 
@@ -27,7 +28,7 @@ pub(super) fn disk(check: &DiskCheck, found: &FileSystems, circumstances: &Circu
         return answer(Status::Unknown, None, "inside.disk.none", ());
     };
     let values = json!({
-        "place": words::one_line(&disk.place),
+        "place": one_line(&disk.place),
         "percent": percent.round(),
         "free": words::size(disk.free),
     });
@@ -68,7 +69,7 @@ pub(super) fn inodes(check: &InodesCheck, found: &FileSystems) -> Answer {
         return answer(Status::Ok, None, "inside.inodes.none", ());
     };
     let values = json!({
-        "place": words::one_line(&disk.place),
+        "place": one_line(&disk.place),
         "percent": percent.round(),
         "free": disk.inodes_free,
     });

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{answer, figure, words};
 use crate::catalogue::{FailedUnitsCheck, UnitCheck};
+use crate::fleet::one_line;
 use crate::model::{Answer, Status};
 
 pub(super) fn failed(check: &FailedUnitsCheck, found: &FailedUnits) -> Answer {
@@ -30,8 +31,8 @@ pub(super) fn unit(check: &UnitCheck, found: &Unit) -> Answer {
         "unit": check.unit,
         "status": found.status,
         "restarts": found.restarts,
-        "result": words::one_line(&found.result),
-        "state": words::one_line(&found.active),
+        "result": one_line(&found.result),
+        "state": one_line(&found.active),
     });
     answer(status, None, key, values)
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::fleet::one_line;
 use crate::model::Text;
 
 /// "3 Tagen", "3 days": in German as after "seit", "vor" and "in".
@@ -43,16 +44,6 @@ pub fn size(bytes: u64) -> String {
         megabytes if megabytes >= 10_000 => format!("{} GB", megabytes / 1000),
         megabytes => format!("{megabytes} MB"),
     }
-}
-
-/// What a host said, as one line that harms no terminal and fills no page.
-pub fn one_line(text: &str) -> String {
-    let line: String = text
-        .chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .take(400)
-        .collect();
-    line.trim().to_owned()
 }
 
 /// Names, the first few of them, and how many more there are.

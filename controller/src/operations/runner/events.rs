@@ -1,10 +1,15 @@
 //! Writing a job's events down while it runs.
 
+use std::time::{Duration, Instant};
+
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::model::{JobEvent, JobEventKind, JobId};
 use crate::operations::{Controller, OperationError};
 use crate::store::StoreError;
+
+/// How often it is written down how far a long step is, for those who look on from other processes.
+const PROGRESS: Duration = Duration::from_millis(500);
 
 /// How many events are written at once at most.
 const BATCH: usize = 200;
@@ -19,7 +24,19 @@ pub async fn write(
     mut receiver: UnboundedReceiver<JobEvent>,
 ) -> Result<(), OperationError> {
     let mut batch = Vec::new();
+    let mut shown = Instant::now();
     while receiver.recv_many(&mut batch, BATCH).await > 0 {
+        if let Some(newest) = batch.iter().rfind(|event| is_progress(&event.event))
+            && shown.elapsed() >= PROGRESS
+        {
+            shown = Instant::now();
+            // Whoever looks on from elsewhere sees the next one.
+            let _ = controller
+                .store
+                .jobs()
+                .set_progress(job, Some(&newest.event))
+                .await;
+        }
         batch.retain(is_kept);
         let mut written = controller.store.jobs().add_events(job, &batch).await;
         for _ in 0..PATIENCE {
@@ -32,6 +49,10 @@ pub async fn write(
         batch.clear();
     }
     Ok(())
+}
+
+fn is_progress(event: &JobEventKind) -> bool {
+    matches!(event, JobEventKind::Progress { .. })
 }
 
 /// Of progress, only that it came to its end: the rest is for whoever looks on.

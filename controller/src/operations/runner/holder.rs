@@ -37,6 +37,11 @@ impl Holder {
         }
     }
 
+    /// What finds it again.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
     /// Whether the process with this identity is provably gone. Of other machines nothing can be known from here.
     pub fn is_gone(identity: &str) -> bool {
         let mut parts = identity.split(' ');

@@ -275,6 +275,7 @@ async fn the_host_of_a_killed_controller_is_free_at_once_and_the_next_job_says_s
         parameters: &serde_json::Value::Null,
         title: "the job of the dead",
         actor: "bert",
+        handed_over: false,
     };
     let killed = controller.store.jobs().add(new, &[web1()]).await.expect("added");
     claim(&controller, killed, &dead).await.expect("claimed");
@@ -307,6 +308,7 @@ async fn a_lost_lease_ends_the_renewal() {
         parameters: &serde_json::Value::Null,
         title: "probe",
         actor: "anna",
+        handed_over: false,
     };
     let job = controller.store.jobs().add(new, []).await.expect("added");
     claim(&controller, job, &holder).await.expect("claimed");

@@ -158,6 +158,7 @@ async fn an_emptied_log_is_found(store: Store) {
         parameters: &Value::Null,
         title: "apply web1",
         actor: "anna",
+        handed_over: false,
     };
     store.jobs().add(job, []).await.expect("added");
     tamper(&store, "DELETE FROM audit; DELETE FROM audit_head").await;
@@ -170,6 +171,7 @@ async fn a_job_and_its_entries_are_one(store: Store) {
         parameters: &Value::Null,
         title: "apply web1",
         actor: "anna",
+        handed_over: false,
     };
     let nowhere = store.jobs().add(job, &[name("nowhere")]).await;
     assert!(nowhere.is_err());
@@ -207,6 +209,7 @@ async fn without_a_seal_nothing_is_written(store: Store) {
         parameters: &Value::Null,
         title: "apply web1",
         actor: "anna",
+        handed_over: false,
     };
     assert!(matches!(
         unsealed.jobs().add(job, []).await,

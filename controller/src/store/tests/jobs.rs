@@ -41,6 +41,7 @@ async fn job(store: &Store, hosts: &[&str]) -> JobId {
         parameters: &serde_json::json!({"host": "web1"}),
         title: "apply web1",
         actor: "anna",
+        handed_over: false,
     };
     store.jobs().add(new, &hosts).await.expect("added")
 }

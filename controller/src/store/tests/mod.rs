@@ -1,9 +1,11 @@
 //! The store's tests take a store, so that they can run over every database that there will be.
 
 mod audit;
+mod checks;
 mod inventory;
 mod jobs;
 mod opening;
+mod queue;
 
 use allmende_agent::protocol::Facts;
 use sha2::{Digest, Sha256};

@@ -63,6 +63,7 @@ async fn a_copy_of_the_one_file_has_what_was_done() {
         parameters: &serde_json::Value::Null,
         title: "apply web1",
         actor: "anna",
+        handed_over: false,
     };
     let id = store.jobs().add(new, []).await.expect("added");
     store

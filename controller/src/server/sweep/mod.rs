@@ -1,0 +1,3 @@
+//! The sweep.
+#![allow(dead_code)]
+mod agenda;

@@ -1,0 +1,5 @@
+//! `allmende serve`: work is handed to it, and nothing is lost when it ends, in whatever way.
+
+mod handed_over;
+mod installed;
+mod running;
