@@ -48,7 +48,8 @@ pub(crate) fn boot_id(layout: &Layout) -> String {
         .to_owned()
 }
 
-fn is_container(layout: &Layout) -> bool {
+/// Whether the host is a container.
+pub(crate) fn is_container(layout: &Layout) -> bool {
     [
         "/run/systemd/container",
         "/run/host/container-manager",

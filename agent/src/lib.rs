@@ -1,9 +1,10 @@
 //! The agent of Allmende: the protocol it speaks, the resources it knows, and the engine that brings them about.
 //!
-//! The controller uses the types of [`protocol`] and the specifications in [`resources`]; everything else runs only on
+//! The controller uses the types of [`protocol`], the specifications in [`resources`] and the questions in [`observe`]; everything else runs only on
 //! hosts. Nothing here starts a thread or a program before it is asked to.
 
 pub mod layout;
+pub mod observe;
 pub mod protocol;
 pub mod resources;
 pub mod serve;

@@ -18,6 +18,7 @@ use crate::journal;
 use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::mask::Masker;
+use crate::observe;
 use crate::protocol::{
     Answer, DesiredState, Event, Frame, FrameError, FromAgent, Hello, PROTOCOL_VERSION, Refusal, RefusalKind,
     Request, ToAgent, read_frame,
@@ -207,6 +208,10 @@ impl Session {
             Request::Execute(execution) => {
                 let answer = execute::execute(&self.layout, &execution, &asker);
                 self.answer(id, answer.map(Answer::Output));
+            }
+            Request::Observe(inquiry) => {
+                let answer = observe::observe(&self.layout, inquiry, &asker);
+                self.answer(id, answer.map(Answer::Observations));
             }
             Request::TakeReport { run } => {
                 let say = |line| asker.event(Event::Waiting(line));

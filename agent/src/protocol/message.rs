@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::observe::{Inquiry, Observations};
 use crate::resources::ResourceSpec;
 
 /// What the controller sends.
@@ -135,6 +136,8 @@ pub enum Request {
     },
     /// Runs one program and hands back what it printed. Answer: [`Answer::Output`].
     Execute(Execution),
+    /// Looks at the host; changes nothing and may run beside an apply. Answer: [`Answer::Observations`].
+    Observe(Inquiry),
     /// The report of a run that nobody took; it is dropped from the journal with this answer. The end of a run that lost its
     /// controller is waited for. Answer: [`Answer::Report`].
     TakeReport {
@@ -178,6 +181,8 @@ pub enum Answer {
     Blobs(BTreeMap<String, u64>),
     /// What a program printed.
     Output(Output),
+    /// What was found on the host.
+    Observations(Observations),
 }
 
 /// One program to run, once, outside of any desired state.

@@ -5,4 +5,5 @@ mod peer;
 mod apply;
 mod execute;
 mod frames;
+mod observe;
 mod replacement;

@@ -10,7 +10,7 @@ use super::organisation::{Changing, Show};
 use super::status::local_time;
 use super::style::Style;
 use super::template::Json;
-use super::{Answer, CliError, care_view, perform, print_json, show_preview, table};
+use super::{Answer, CliError, care_view, host_health, perform, print_json, show_preview, table};
 use crate::fleet;
 use crate::model::{Host, HostLock};
 use crate::operations::{
@@ -31,6 +31,10 @@ pub enum HostCommand {
     Show(Show),
     /// Asks a host what it is
     Facts(Show),
+    /// Asks a host and its services how they are, from inside and now; exit code 3 if not all is well
+    #[command(after_help = "Example:
+  allmende host health web1")]
+    Health(Show),
     /// Changes what is known about a host, or its settings
     Edit(Changing<EditHost>),
     /// Puts the agent and Allmende's key back on a host, with your own access: also after it was installed anew
@@ -125,6 +129,10 @@ pub async fn run(command: &HostCommand, controller: &Controller, style: Style) -
         HostCommand::Show(Show { name, json }) => {
             let host = controller.store.hosts().get(name).await?;
             show(&host, json, controller, style).await
+        }
+        HostCommand::Health(Show { name, json }) => {
+            let host = controller.store.hosts().get(name).await?;
+            host_health::run(&host, json, controller, style).await
         }
         HostCommand::Facts(Show { name, json }) => {
             let facts = ReadFacts { name: name.clone() };

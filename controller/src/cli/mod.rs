@@ -25,6 +25,7 @@ mod demo;
 mod follow;
 mod follow_job;
 mod host;
+mod host_health;
 mod incident;
 mod init;
 mod inventory;

@@ -333,6 +333,7 @@ fn name_of(request: &Request) -> &'static str {
         Request::Blobs { .. } => "looking for files it already has",
         Request::PutBlob { .. } => "taking a file",
         Request::Execute(_) => "running a program",
+        Request::Observe(_) => "looking at the host",
         Request::TakeReport { .. } => "handing over a report",
         Request::Replace { .. } | Request::KeepReplacement => "replacing the agent",
         Request::AuthorizeKey { .. } | Request::WithdrawKey { .. } => "changing its keys",

@@ -45,7 +45,7 @@ pub use keys::{ControllerKey, ControllerKeys, InvalidKey, fingerprint};
 pub use known_hosts::trusted_fingerprints;
 pub use line::Line;
 pub use probe::{contact, probe, probe_for};
-pub use session::Session;
+pub use session::{Observed, Session};
 pub use ssh_config::SshConfig;
 pub use upload::BlobSource;
 pub use way::Way;

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use allmende_agent::observe::{Inquiry, Observations};
 use allmende_agent::protocol::{
     Answer, Event, Execution, Facts, Hello, Output, PROTOCOL_VERSION, Report, Request,
 };
+
+use jiff::Timestamp;
 
 use super::agent_channel::AgentChannel;
 use super::connection::Connection;
@@ -20,6 +23,17 @@ pub struct Session {
     /// Shared with the line that the session runs on, if somebody keeps it.
     pub(super) connection: Arc<Connection>,
     pub(super) channel: AgentChannel,
+}
+
+/// What was found on a host, between two looks at the controller's clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// When the questions were sent.
+    pub sent: Timestamp,
+    /// When the answer was there.
+    pub received: Timestamp,
+    /// What was found.
+    pub observations: Observations,
 }
 
 impl Session {
@@ -111,6 +125,22 @@ impl Session {
         }
     }
 
+    /// Looks at the host: all questions in one round trip.
+    ///
+    /// # Errors
+    /// As for [`Session::request`]; what could not be looked at is said in its place in the answer.
+    pub async fn observe(&self, inquiry: Inquiry) -> Result<Observed, FleetError> {
+        let sent = Timestamp::now();
+        match self.request(Request::Observe(inquiry), |_| ()).await? {
+            Answer::Observations(observations) => Ok(Observed {
+                sent,
+                received: Timestamp::now(),
+                observations,
+            }),
+            answer => Err(self.unexpected("what was found on the host", &answer)),
+        }
+    }
+
     /// Collects the reports of runs that ended without a controller listening, oldest first, each with the run's name: those
     /// whose names begin with `ours`, for others belong to other controllers. They are dropped on the host. The end of a run that lost its controller is waited for, which an event tells.
     ///
@@ -193,6 +223,7 @@ impl Session {
             Answer::Report(_) => "a report",
             Answer::Blobs(_) => "a list of blobs",
             Answer::Output(_) => "what a program printed",
+            Answer::Observations(_) => "what was found on the host",
         };
         FleetError::Protocol {
             host: self.host().clone(),

@@ -281,6 +281,32 @@ impl Controller {
         organisation: Option<&Organisation>,
     ) -> Result<Care, OperationError> {
         let template = self.catalogue.get(template)?;
+        let bindings = self.bind_host(template, host, organisation)?;
+        Ok(self.catalogue.care(template, &bindings)?)
+    }
+
+    /// What a host-wide template wants on a host, with stand-ins for its secrets.
+    ///
+    /// # Errors
+    /// Why the template refuses the host.
+    pub(super) fn wanted_on_host(
+        &self,
+        template: &str,
+        host: &Host,
+        organisation: Option<&Organisation>,
+    ) -> Result<Wanted, OperationError> {
+        let template = self.catalogue.get(template)?;
+        let bindings = self.bind_host(template, host, organisation)?;
+        Ok(self.catalogue.desired(template, &bindings)?)
+    }
+
+    /// The variables of a host-wide template, with stand-ins for its secrets.
+    fn bind_host(
+        &self,
+        template: &ServiceTemplate,
+        host: &Host,
+        organisation: Option<&Organisation>,
+    ) -> Result<Bindings, OperationError> {
         let surroundings = Surroundings {
             service: host.name.as_str(),
             instance: host.name.as_str(),
@@ -292,10 +318,9 @@ impl Controller {
             ca_certificate: "",
         };
         let given = settings_for(template, &host.settings);
-        let bindings = self
+        Ok(self
             .catalogue
-            .bind(template, &given, &stand_ins(template), &surroundings)?;
-        Ok(self.catalogue.care(template, &bindings)?)
+            .bind(template, &given, &stand_ins(template), &surroundings)?)
     }
 
     /// The variables of a service that is set up, and its secrets.

@@ -16,6 +16,7 @@ mod host_lock;
 mod host_repair;
 mod import;
 mod incident;
+mod observation;
 mod organisation;
 mod queue;
 mod registry;

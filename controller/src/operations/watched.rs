@@ -7,9 +7,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::{Controller, OperationError};
-use crate::catalogue::{CatalogueError, Check, Scope};
+use crate::catalogue::Check;
 use crate::model::{AddedCheck, CheckKey, Host, Name, Organisation, Service, Subject};
-use crate::provision::BASE;
+use crate::provision::host_templates;
 
 /// One check with what it is about.
 #[derive(Debug, Clone)]
@@ -196,7 +196,9 @@ impl Render<'_> {
         services: &[&Service],
     ) -> Result<Vec<Arc<Check>>, String> {
         let controller = self.controller;
-        let templates = host_templates(controller, services).map_err(|error| error.to_string())?;
+        let set_up = services.iter().filter(|service| service.applied.is_some());
+        let set_up = set_up.map(|service| &*service.template);
+        let templates = host_templates(&controller.catalogue, set_up).map_err(|error| error.to_string())?;
         let settings = format!("{owner:?} {}", variables(host));
         self.rendered(subject, &templates, &settings, || {
             let mut checks: Vec<Check> = Vec::new();
@@ -275,20 +277,6 @@ impl Write for Hashing<'_> {
         self.0.write(text.as_bytes());
         Ok(())
     }
-}
-
-/// The host-wide templates of a host: [`BASE`], and what its services require.
-fn host_templates(controller: &Controller, services: &[&Service]) -> Result<Vec<String>, CatalogueError> {
-    let mut names = vec![BASE.to_owned()];
-    for service in services.iter().filter(|service| service.applied.is_some()) {
-        for template in controller.catalogue.with_requirements(&service.template)? {
-            let name = &template.manifest.name;
-            if template.manifest.scope == Scope::Host && !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-    }
-    Ok(names)
 }
 
 /// What templates get to know of a host; how full and how old it is, is none of it.

@@ -11,8 +11,8 @@ use super::ProvisionError;
 use super::archives::{Archive, ArchiveCache};
 use super::authority::IssuedCertificate;
 use crate::catalogue::{
-    Bindings, Catalogue, Scope, ServiceTemplate, Surroundings, Wanted, WantedCertificate, WantedResource,
-    WantedSpec,
+    Bindings, Catalogue, CatalogueError, Scope, ServiceTemplate, Surroundings, Wanted, WantedCertificate,
+    WantedResource, WantedSpec,
 };
 use crate::model::{Host, Organisation, Parameters, Secret, Service, Text};
 use crate::vault::{SecretScope, Vault};
@@ -101,7 +101,8 @@ impl Assembler<'_> {
             archives: BTreeMap::new(),
             issued: Vec::new(),
         };
-        for name in self.host_templates(services)? {
+        let templates = services.iter().map(|(service, _)| &*service.template);
+        for name in host_templates(self.catalogue, templates)? {
             let template = self.catalogue.get(&name)?;
             let place = Place {
                 section: name.clone(),
@@ -152,23 +153,6 @@ impl Assembler<'_> {
             facts,
             ca_certificate: &self.authority.certificate,
         }
-    }
-
-    /// The host-wide templates: those that the services require, or [`BASE`] alone where there is no service.
-    fn host_templates(&self, services: &[(Service, Organisation)]) -> Result<Vec<String>, ProvisionError> {
-        let mut names = Vec::new();
-        if services.is_empty() {
-            names.push(BASE.to_owned());
-        }
-        for (service, _) in services {
-            for template in self.catalogue.with_requirements(&service.template)? {
-                let name = &template.manifest.name;
-                if template.manifest.scope == Scope::Host && !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
-        }
-        Ok(names)
     }
 
     async fn add(
@@ -303,6 +287,29 @@ impl Assembler<'_> {
         assembly.issued.push((scope.clone(), name, issued.clone()));
         Ok(issued)
     }
+}
+
+/// The host-wide templates of a host: those that the templates of its services require, or [`BASE`] alone where it has none.
+///
+/// # Errors
+/// An unknown template.
+pub fn host_templates<'t>(
+    catalogue: &Catalogue,
+    services: impl Iterator<Item = &'t str>,
+) -> Result<Vec<String>, CatalogueError> {
+    let mut names = Vec::new();
+    for service in services {
+        for template in catalogue.with_requirements(service)? {
+            let name = &template.manifest.name;
+            if template.manifest.scope == Scope::Host && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    if names.is_empty() {
+        names.push(BASE.to_owned());
+    }
+    Ok(names)
 }
 
 /// What needs nothing of the controller before it goes to the agent.

@@ -30,11 +30,7 @@ pub async fn try_check(session: &Session, check: &Check) -> Result<Tried, FleetE
         }
         Question::Unit(unit) => (words(&["systemctl", "is-active", &unit.unit]), "root", 60),
         Question::Command(command) => (command.argv.clone(), command.user.as_str(), command.timeout),
-        Question::Tcp(_)
-        | Question::Tls(_)
-        | Question::Dns(_)
-        | Question::Ssh(_)
-        | Question::Freshness(_) => return Ok(Tried::NotHere),
+        _ => return Ok(Tried::NotHere),
     };
     let output = run(session, argv, user, timeout).await?;
     Ok(match output.code {

@@ -29,7 +29,7 @@ pub(super) fn shown_default(source: &str, function: &str) -> String {
         .and_then(|(_, rest)| rest.split_once("\n}"))
         .map(|(body, _)| body.trim());
     let value = match (body, name) {
-        (Some("Span { seconds: 300 }"), _) => "\"5m\"".to_owned(),
+        (Some(body), _) if body.starts_with("Span {") => format!("\"{}\"", shown_span(body)),
         (Some(body), _) => body
             .trim_start_matches("vec!")
             .trim_end_matches(".to_owned()")
@@ -40,6 +40,20 @@ pub(super) fn shown_default(source: &str, function: &str) -> String {
         (None, name) => format!("\"{name}\""),
     };
     format!("default `{value}`")
+}
+
+/// `Span { seconds: 3 * 86_400 }` as authors write it.
+fn shown_span(body: &str) -> String {
+    let numbers = body.trim_start_matches("Span { seconds: ").trim_end_matches(" }");
+    let factor = |text: &str| text.trim().replace('_', "").parse::<u64>();
+    let seconds: u64 = numbers
+        .split('*')
+        .map(|text| factor(text).expect("a number"))
+        .product();
+    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
+    let fits = units.iter().find(|(length, _)| seconds.is_multiple_of(*length));
+    let (length, unit) = fits.expect("seconds fit");
+    format!("{}{unit}", seconds / length)
 }
 
 /// Reads a definition out of a source file, as rustfmt leaves it.

@@ -17,8 +17,10 @@ use serde::de::DeserializeOwned;
 pub use action::{Action, ActionCall, ActionRisk, OutputKind};
 pub use backup::{Backup, DumpSource, Restore, Verify};
 pub use check::{
-    Check, CheckEntry, DnsCheck, HttpCheck, JsonExpectation, Method, Place, Question, RecordType, TcpCheck,
-    TlsCheck, Trust,
+    CertificateCheck, Check, CheckEntry, ClockCheck, CommandCheck, DiskCheck, DnsCheck, FailedUnitsCheck,
+    FreshnessCheck, HttpCheck, InodesCheck, JsonExpectation, ListeningPortsCheck, LoadCheck, MemoryCheck,
+    Method, PackageUpdateCheck, Place, Question, RebootRequiredCheck, RecordType, SecurityUpdatesCheck,
+    SmartCheck, SshCheck, SwapCheck, TcpCheck, TlsCheck, Trust, UnitCheck,
 };
 pub use privacy::PersonalData;
 pub use span::Span;

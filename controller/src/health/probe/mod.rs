@@ -91,7 +91,7 @@ impl Prober {
             Question::Tls(question) => tls::ask(question, host, &self.around).await,
             Question::Dns(question) => dns::ask(question, host, &self.around).await,
             Question::Ssh(_) => ssh::ask(host, &self.around).await,
-            Question::Unit(_) | Question::Command(_) | Question::Freshness(_) => return None,
+            _ => return None,
         };
         Some(finding.unwrap_or_else(|finding| finding).answer())
     }

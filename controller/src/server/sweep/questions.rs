@@ -1,20 +1,22 @@
 //! What is asked, and of whom: pages and ports from outside, hosts through their agents, Allmende itself.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use allmende_agent::protocol::Action;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::lines::Lines;
+use crate::health::inside::{Histories, Point};
 use crate::health::{self, Prober, Rules, say};
 use crate::model::{Answer, CheckKey, Host, JobState, Name, Service, Status, Subject, Text};
 use crate::operations::{ApplyHost, Controller, OperationError, Watched};
-use crate::store::Asked;
+use crate::store::{Asked, RollupSpan};
 
 /// How many connections to pages and ports are open at once.
 const OUTSIDE: usize = 128;
@@ -25,6 +27,9 @@ const HOSTS: usize = 64;
 /// How often Allmende asks itself, and hosts whether they are as they were set up.
 const OWN: Duration = Duration::from_secs(300);
 const DRIFT: Duration = Duration::from_secs(6 * 3600);
+
+/// How far is looked back for telling when a disk will be full.
+const HISTORY: SignedDuration = SignedDuration::from_hours(24 * 14);
 
 /// One thing that is asked.
 pub struct Item {
@@ -63,8 +68,17 @@ impl Item {
         self.host.as_ref().map(|host| &host.name)
     }
 
+    /// The check, unless Allmende asks it of itself.
+    fn check(&self) -> Option<&Watched> {
+        match &self.question {
+            Question::Check(watched) => Some(watched),
+            _ => None,
+        }
+    }
+
     fn is_inside(&self) -> bool {
-        matches!(&self.question, Question::Check(watched) if !watched.check.question.is_outside())
+        self.check()
+            .is_some_and(|watched| !watched.check.question.is_outside())
     }
 
     /// What came back, with what has to be known of the check.
@@ -268,8 +282,55 @@ impl Questions {
 
     /// Asks a host's agent, all in one round trip; answers in the order of the items.
     async fn ask_host(&self, host: &Host, items: &[&Arc<Item>]) -> Vec<Answer> {
-        let _ = (&self.lines, host);
-        items.iter().map(|_| not_answered("not yet")).collect()
+        let checks: Vec<Watched> = items.iter().filter_map(|item| item.check().cloned()).collect();
+        match self.observe(host, &checks).await {
+            Ok(answers) => {
+                let mut answers: HashMap<CheckKey, Answer> = answers.into_iter().collect();
+                let answer =
+                    |item: &&Arc<Item>| answers.remove(&item.key).unwrap_or_else(|| not_answered(""));
+                items.iter().map(answer).collect()
+            }
+            Err(error) => items.iter().map(|_| not_answered(&error)).collect(),
+        }
+    }
+
+    async fn observe(
+        &self,
+        host: &Host,
+        checks: &[Watched],
+    ) -> Result<Vec<(CheckKey, Answer)>, OperationError> {
+        let controller = &self.controller;
+        let histories = self.histories(checks).await?;
+        let open = controller.open_ports(host).await?;
+        let session = self.lines.session(controller, host).await?;
+        let answers = controller.observe(&session, checks, &open, &histories).await;
+        session.close().await;
+        answers
+    }
+
+    /// What disks were filled with in the last weeks: for telling when they will be full.
+    async fn histories(&self, checks: &[Watched]) -> Result<Histories, OperationError> {
+        let mut histories = Histories::new();
+        let from = Timestamp::now() - HISTORY;
+        for watched in checks {
+            if !health::inside::looks_back(&watched.check.question) {
+                continue;
+            }
+            let hours = self
+                .controller
+                .store
+                .watch()
+                .rollups(&watched.key, RollupSpan::Hour, from)
+                .await?;
+            let points = hours.iter().filter_map(|hour| {
+                Some(Point {
+                    at: Timestamp::from_millisecond(hour.begin_at).ok()?,
+                    value: hour.mean?,
+                })
+            });
+            histories.insert(watched.key.clone(), points.collect());
+        }
+        Ok(histories)
     }
 }
 

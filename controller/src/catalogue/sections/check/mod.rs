@@ -5,10 +5,16 @@ mod outside;
 
 use serde::{Deserialize, Serialize};
 
-pub use inside::{CommandCheck, FreshnessCheck, UnitCheck};
+pub use inside::{
+    CertificateCheck, ClockCheck, CommandCheck, DiskCheck, FailedUnitsCheck, FreshnessCheck, InodesCheck,
+    ListeningPortsCheck, LoadCheck, MemoryCheck, PackageUpdateCheck, RebootRequiredCheck,
+    SecurityUpdatesCheck, SmartCheck, SwapCheck, UnitCheck,
+};
 pub use outside::{
     DnsCheck, HttpCheck, JsonExpectation, Method, Place, RecordType, SshCheck, TcpCheck, TlsCheck, Trust,
 };
+
+use inside::Sensible;
 
 use super::span::Span;
 use super::{Problem, Renderer, Variables};
@@ -65,8 +71,34 @@ pub enum Question {
     Dns(DnsCheck),
     /// Does the host's SSH server answer, with the key that is known? Asked from outside.
     Ssh(SshCheck),
+    /// How full are the disks, and when will they be? Asked on the host.
+    Disk(DiskCheck),
+    /// How many files can the disks still hold? Asked on the host.
+    Inodes(InodesCheck),
+    /// Is there enough memory? Asked on the host.
+    Memory(MemoryCheck),
+    /// How much is swapped out? Asked on the host.
+    Swap(SwapCheck),
+    /// How busy is the host? Asked on the host.
+    Load(LoadCheck),
+    /// Did any unit of systemd fail? Asked on the host.
+    FailedUnits(FailedUnitsCheck),
     /// Is a unit of systemd active? Asked on the host.
     Unit(UnitCheck),
+    /// Are all security updates installed? Asked on the host.
+    SecurityUpdates(SecurityUpdatesCheck),
+    /// Does the host have to be restarted? Asked on the host.
+    RebootRequired(RebootRequiredCheck),
+    /// Is the clock right? Asked on the host.
+    Clock(ClockCheck),
+    /// How long is a certificate in a file good for? Asked on the host.
+    Certificate(CertificateCheck),
+    /// Are the disks healthy? Asked on the host.
+    Smart(SmartCheck),
+    /// When were packages last brought up to date? Asked on the host.
+    PackageUpdate(PackageUpdateCheck),
+    /// Does anybody listen whom nobody declared? Asked on the host.
+    ListeningPorts(ListeningPortsCheck),
     /// What does a program say? Asked on the host.
     Command(CommandCheck),
     /// Has something changed lately? Asked on the host.
@@ -126,10 +158,10 @@ impl Check {
 impl Question {
     /// Whether the controller asks it; the others the agent answers.
     pub fn is_outside(&self) -> bool {
-        match self {
-            Self::Http(_) | Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Ssh(_) => true,
-            Self::Unit(_) | Self::Command(_) | Self::Freshness(_) => false,
-        }
+        matches!(
+            self,
+            Self::Http(_) | Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Ssh(_)
+        )
     }
 
     fn mistake(&self) -> Option<&'static str> {
@@ -138,14 +170,19 @@ impl Question {
             Self::Tcp(tcp) => tcp.mistake(),
             Self::Tls(tls) => tls.mistake(),
             Self::Dns(dns) => dns.mistake(),
-            Self::Unit(unit) if !unit.unit.contains('.') => {
-                Some("unit: expected its whole name, for example nginx.service")
-            }
-            Self::Command(command) if command.argv.is_empty() => Some("argv: it is empty"),
-            Self::Freshness(fresh) if !fresh.path.starts_with('/') => Some("path: expected an absolute path"),
-            Self::Freshness(fresh) if fresh.critical < fresh.warning => {
-                Some("critical: expected a longer time than warning")
-            }
+            Self::Disk(disk) => disk.mistake(),
+            Self::Inodes(inodes) => inodes.mistake(),
+            Self::Memory(memory) => memory.mistake(),
+            Self::Swap(swap) => swap.mistake(),
+            Self::Load(load) => load.mistake(),
+            Self::Unit(unit) => unit.mistake(),
+            Self::SecurityUpdates(updates) => updates.mistake(),
+            Self::RebootRequired(reboot) => reboot.mistake(),
+            Self::Clock(clock) => clock.mistake(),
+            Self::Certificate(certificate) => certificate.mistake(),
+            Self::PackageUpdate(update) => update.mistake(),
+            Self::Command(command) => command.mistake(),
+            Self::Freshness(freshness) => freshness.mistake(),
             _ => None,
         }
     }
