@@ -4,6 +4,7 @@ mod audit;
 mod inventory;
 mod jobs;
 mod opening;
+mod schedules;
 mod queue;
 
 use allmende_agent::protocol::Facts;
