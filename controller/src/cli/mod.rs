@@ -30,6 +30,7 @@ mod lab;
 mod organisation;
 mod pages;
 mod plan_view;
+mod schedule;
 mod serve;
 mod service;
 mod status;
@@ -110,6 +111,8 @@ enum Command {
     Export(inventory::Export),
     /// Takes over what `export` wrote, or what you wrote like it
     Import(inventory::Import),
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     Serve(serve::Serve),
     /// Jobs: what was done, by whom, with what outcome
     #[command(subcommand)]
@@ -217,6 +220,7 @@ impl Cli {
             Command::Status(json) => status::run(json, &self.open().await?, style).await,
             Command::Export(command) => inventory::export(command, &self.open().await?).await,
             Command::Import(command) => inventory::import(command, &self.open().await?, style).await,
+            Command::Schedule(command) => schedule::run(command, &self.open().await?, style).await,
             Command::Serve(command) => serve::run(command, &self.data_dir(), &self.templates).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,

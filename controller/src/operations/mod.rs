@@ -4,6 +4,7 @@
 mod access;
 mod action;
 mod apply;
+mod clock;
 mod controller;
 mod error;
 mod host;
@@ -16,6 +17,8 @@ mod organisation;
 mod queue;
 mod registry;
 mod runner;
+mod schedule;
+mod schedule_pause;
 mod service;
 mod service_removal;
 mod setting;
@@ -28,6 +31,7 @@ use serde::de::DeserializeOwned;
 pub use access::{Asker, OwnAccess, Person};
 pub use action::RunAction;
 pub use apply::ApplyHost;
+pub use clock::{Served, fire_due};
 pub use controller::Controller;
 pub use error::OperationError;
 pub use host::{AddHost, ReadFacts, RemoveHost};
@@ -39,7 +43,11 @@ pub use import::{ImportInventory, open_secrets, seal_secrets};
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
 pub use queue::{cancel_job, retry_job};
 pub use registry::Request;
-pub use runner::{ClaimedJob, Holder, JobContext, LEASE, Observer, RENEWAL, execute, hand_over};
+pub use runner::{
+    ClaimedJob, Holder, JobContext, LEASE, Observer, Prepared, RENEWAL, execute, hand_over, prepare,
+};
+pub use schedule::{AddSchedule, EditSchedule, RemoveSchedule, SHOWN_TIMES, seconds};
+pub use schedule_pause::{PauseSchedule, ResumeSchedule};
 pub use service::{AddService, EditService};
 pub use service_removal::RemoveService;
 pub use setting::Setting;
