@@ -164,11 +164,15 @@ impl FromStr for Argument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || "expected NAME=TEXT, for example host=web1, or NAME:=JSON, for example everything:=true".to_owned();
+        let wrong = || {
+            "expected NAME=TEXT, for example host=web1, or NAME:=JSON, for example everything:=true"
+                .to_owned()
+        };
         let (name, value) = text.split_once('=').ok_or_else(wrong)?;
         let (name, value) = match name.strip_suffix(':') {
             Some(name) => {
-                let value = serde_json::from_str(value).map_err(|error| format!("the value of {name} is no JSON: {error}"))?;
+                let value = serde_json::from_str(value)
+                    .map_err(|error| format!("the value of {name} is no JSON: {error}"))?;
                 (name, value)
             }
             None => (name, Value::from(value)),
@@ -200,12 +204,20 @@ impl FromStr for Jitter {
             _ => return Err(wrong()),
         };
         let count: i64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-        count.checked_mul(unit).filter(|count| *count >= 0).map(Self).ok_or_else(wrong)
+        count
+            .checked_mul(unit)
+            .filter(|count| *count >= 0)
+            .map(Self)
+            .ok_or_else(wrong)
     }
 }
 
 /// Runs it.
-pub async fn run(command: &ScheduleCommand, controller: &Controller, style: Style) -> Result<Answer, CliError> {
+pub async fn run(
+    command: &ScheduleCommand,
+    controller: &Controller,
+    style: Style,
+) -> Result<Answer, CliError> {
     match command {
         ScheduleCommand::Add(add) => {
             let (operation, parameters) = add.what.asked();
@@ -262,7 +274,10 @@ async fn change<O: Operation>(
     if let Some(outcome) = carry_out(operation, O::RISK, controller, confirm, style).await? {
         println!("{}", outcome.message);
         let schedule = controller.store.schedules().get(name).await?;
-        println!("  {}", timetable(&schedule));
+        let jitter = jitter(&schedule);
+        if !jitter.is_empty() {
+            println!("  {jitter}");
+        }
         show_next(&schedule, now());
         remind(controller, style).await?;
     }
@@ -280,23 +295,22 @@ async fn remind(controller: &Controller, style: Style) -> Result<(), CliError> {
     Ok(())
 }
 
-/// "every day at 03:00, Europe/Berlin, each time 25 s later".
-fn timetable(schedule: &Schedule) -> String {
-    let later = match schedule.jitter().as_secs() {
+/// "each start 1 min 13 s later (jitter up to 5 min)", or nothing.
+fn jitter(schedule: &Schedule) -> String {
+    match schedule.jitter_seconds {
         0 => String::new(),
-        later => format!(
-            ", each start {} later (jitter up to {})",
-            seconds(later),
-            seconds(schedule.jitter_seconds)
+        bound => format!(
+            "each start {} later (jitter up to {})",
+            seconds(schedule.jitter().as_secs()),
+            seconds(bound)
         ),
-    };
-    format!("{}, on the clock of {}{later}", schedule.recurrence.sentence().en, schedule.zone)
+    }
 }
 
 fn show_next(schedule: &Schedule, after: Timestamp) {
     for (number, start) in starts(schedule, after).take(SHOWN_TIMES).enumerate() {
         let name = if number == 0 { "next" } else { "" };
-        println!("  {name:9} {}", schedule.zone.show(start));
+        println!("  {name:10}  {}", schedule.zone.show(start));
     }
 }
 
@@ -331,7 +345,9 @@ async fn list(json: &Json, controller: &Controller, style: Style) -> Result<Answ
         return Ok(Answer::Yes);
     }
     if schedules.is_empty() {
-        println!("Nothing is scheduled. For example: allmende schedule add nightly-apply --at 'daily 03:00' --apply HOST");
+        println!(
+            "Nothing is scheduled. For example: allmende schedule add nightly-apply --at 'daily 03:00' --apply HOST"
+        );
         return Ok(Answer::Yes);
     }
     let mut rows = Vec::new();
@@ -347,7 +363,8 @@ async fn list(json: &Json, controller: &Controller, style: Style) -> Result<Answ
             schedule.recurrence.to_string(),
             asks_for(schedule),
             next,
-            runs.first().map_or_else(|| "never".to_owned(), |run| last(run, style)),
+            runs.first()
+                .map_or_else(|| "never".to_owned(), |run| last(run, style)),
         ]);
     }
     println!("{}", table(["SCHEDULE", "WHEN", "WHAT", "NEXT", "LAST"], rows));
@@ -371,15 +388,41 @@ async fn show(name: &Name, json: &Json, controller: &Controller, style: Style) -
         return Ok(Answer::Yes);
     }
     println!("{}", style.bold(schedule.name.as_str()));
-    let line = |name: &str, value: &str| println!("  {name:9} {value}");
+    let line = |name: &str, value: &str| println!("  {name:10}  {value}");
     line("asks for", &asks_for(&schedule));
-    line("when", &format!("{} = {}", schedule.recurrence, timetable(&schedule)));
+    let sentence = schedule.recurrence.sentence().en;
+    let written = schedule.recurrence.to_string();
+    let meaning = if written == sentence {
+        String::new()
+    } else {
+        format!(": {sentence}")
+    };
+    line(
+        "when",
+        &format!("{written}{meaning}, on the clock of {}", schedule.zone),
+    );
+    let jitter = jitter(&schedule);
+    if !jitter.is_empty() {
+        line("", &jitter);
+    }
     if let Some(organisation) = &schedule.organisation {
         line("belongs to", organisation.as_str());
     }
-    line("added", &format!("by {} at {}", schedule.created_by, local_time(schedule.created_at)));
+    line(
+        "added",
+        &format!(
+            "by {} at {}",
+            schedule.created_by,
+            local_time(schedule.created_at)
+        ),
+    );
     if let Some(pause) = &schedule.paused {
-        let paused = format!("by {} since {}: {}", pause.by, local_time(pause.since), pause.reason);
+        let paused = format!(
+            "by {} since {}: {}",
+            pause.by,
+            local_time(pause.since),
+            pause.reason
+        );
         line("paused", &style.yellow(&paused));
     } else {
         if let Some(due) = controller.store.schedules().overdue(name, now).await? {
@@ -392,8 +435,15 @@ async fn show(name: &Name, json: &Json, controller: &Controller, style: Style) -
             0 => String::new(),
             missed => format!(", and {missed} missed before"),
         };
-        let refusal = run.refusal.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
-        let text = format!("{}{missed}  {}{refusal}", schedule.zone.show(run.due_at), last(&run, style));
+        let refusal = run
+            .refusal
+            .as_ref()
+            .map_or(String::new(), |reason| format!(": {reason}"));
+        let text = format!(
+            "{}{missed}  {}{refusal}",
+            schedule.zone.show(run.due_at),
+            last(&run, style)
+        );
         line("was", &text);
     }
     remind(controller, style).await?;
@@ -416,14 +466,26 @@ async fn value(
     next: usize,
 ) -> Result<Value, CliError> {
     let paused = schedule.paused.is_some();
-    let starts: Vec<Timestamp> = starts(schedule, ahead(schedule, now)).take(if paused { 0 } else { next }).collect();
-    let runs = controller.store.schedules().runs(&schedule.name, u32::try_from(next).unwrap_or(1)).await?;
+    let starts: Vec<Timestamp> = starts(schedule, ahead(schedule, now))
+        .take(if paused { 0 } else { next })
+        .collect();
+    let runs = controller
+        .store
+        .schedules()
+        .runs(&schedule.name, u32::try_from(next).unwrap_or(1))
+        .await?;
     let mut value = serde_json::to_value(schedule)
         .map_err(|error| OperationError::Refused(format!("cannot print JSON: {error}")))?;
     if let Some(fields) = value.as_object_mut() {
-        fields.insert("sentence".to_owned(), serde_json::json!(schedule.recurrence.sentence()));
+        fields.insert(
+            "sentence".to_owned(),
+            serde_json::json!(schedule.recurrence.sentence()),
+        );
         fields.insert("asks_for".to_owned(), asks_for(schedule).into());
-        fields.insert("starts_later_seconds".to_owned(), schedule.jitter().as_secs().into());
+        fields.insert(
+            "starts_later_seconds".to_owned(),
+            schedule.jitter().as_secs().into(),
+        );
         fields.insert("next".to_owned(), serde_json::json!(starts));
         fields.insert("runs".to_owned(), serde_json::json!(runs));
     }
@@ -441,7 +503,10 @@ mod tests {
         assert_eq!(read("reason=a=b"), Ok(("reason".to_owned(), Value::from("a=b"))));
         assert_eq!(read("port=22"), Ok(("port".to_owned(), Value::from("22"))));
         assert_eq!(read("port:=22"), Ok(("port".to_owned(), Value::from(22))));
-        assert_eq!(read("services:=[\"a/b\"]"), Ok(("services".to_owned(), serde_json::json!(["a/b"]))));
+        assert_eq!(
+            read("services:=[\"a/b\"]"),
+            Ok(("services".to_owned(), serde_json::json!(["a/b"])))
+        );
         for wrong in ["host", "=web1", ":=1", "port:=", "port:=[1"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
@@ -450,8 +515,20 @@ mod tests {
     #[test]
     fn a_jitter_has_a_unit() {
         let read = |text: &str| text.parse::<Jitter>().map(|jitter| jitter.0);
-        assert_eq!([read("0"), read("30s"), read("10m"), read("1h")], [Ok(0), Ok(30), Ok(600), Ok(3600)]);
-        for wrong in ["", "10", "m", "-5m", "1d", "ß", "99999999999999999999s", "9223372036854775807h"] {
+        assert_eq!(
+            [read("0"), read("30s"), read("10m"), read("1h")],
+            [Ok(0), Ok(30), Ok(600), Ok(3600)]
+        );
+        for wrong in [
+            "",
+            "10",
+            "m",
+            "-5m",
+            "1d",
+            "ß",
+            "99999999999999999999s",
+            "9223372036854775807h",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

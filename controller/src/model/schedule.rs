@@ -25,7 +25,7 @@ pub struct Schedule {
     pub recurrence: Recurrence,
     /// Whose clock.
     pub zone: Zone,
-    /// At most so many seconds later; see [`jitter`].
+    /// At most so many seconds later; see [`Schedule::jitter`].
     pub jitter_seconds: i64,
     /// Set while it rests.
     pub paused: Option<Pause>,
@@ -65,16 +65,19 @@ impl Due {
 /// The later start of a schedule, in whole seconds below `bound`: different for each schedule, always the same for one, on
 /// every controller. It is made from the schedule's name and the moment at which it was made, so that the schedules of many
 /// installations do not all start in the same second.
-pub fn jitter(name: &Name, created_at: Timestamp, bound: i64) -> SignedDuration {
+fn jitter(name: &Name, created_at: Timestamp, bound: i64) -> SignedDuration {
     let identity = format!("schedule {name} {}", created_at.as_millisecond());
     let hash = Sha256::digest(identity.as_bytes());
-    let number = hash.iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    let number = hash
+        .iter()
+        .take(8)
+        .fold(0u64, |number, byte| number << 8 | u64::from(*byte));
     let bound = u64::try_from(bound).unwrap_or(0).max(1);
     SignedDuration::from_secs(i64::try_from(number % bound).unwrap_or(0))
 }
 
 impl Schedule {
-    /// How much later than its times it starts.
+    /// How much later than its times it starts: less than its bound, always the same, the same on every controller.
     pub fn jitter(&self) -> SignedDuration {
         jitter(&self.name, self.created_at, self.jitter_seconds)
     }
@@ -232,7 +235,10 @@ mod tests {
             .collect();
         assert!(spread.len() > 40, "they do not start together: {spread:?}");
         // Another machine must come to the same.
-        assert_eq!(jitter(&"nightly".parse().expect("a name"), made, 600).as_secs(), 61);
+        assert_eq!(
+            jitter(&"nightly".parse().expect("a name"), made, 600).as_secs(),
+            61
+        );
     }
 
     #[test]
@@ -241,9 +247,15 @@ mod tests {
         let anchor = time("2026-11-01T00:00:00Z");
         assert_eq!(hourly.due(anchor, time("2026-11-01T00:59:59Z")), None);
         let due = |now| hourly.due(anchor, time(now)).expect("due");
-        assert_eq!((due("2026-11-01T01:00:00Z").missed, due("2026-11-01T01:00:00Z").at), (0, time("2026-11-01T01:00:00Z")));
+        assert_eq!(
+            (due("2026-11-01T01:00:00Z").missed, due("2026-11-01T01:00:00Z").at),
+            (0, time("2026-11-01T01:00:00Z"))
+        );
         let late = due("2026-11-01T05:10:00Z");
-        assert_eq!((late.first, late.at, late.missed), (time("2026-11-01T01:00:00Z"), time("2026-11-01T05:00:00Z"), 4));
+        assert_eq!(
+            (late.first, late.at, late.missed),
+            (time("2026-11-01T01:00:00Z"), time("2026-11-01T05:00:00Z"), 4)
+        );
     }
 
     #[test]
@@ -267,7 +279,10 @@ mod tests {
 
     #[test]
     fn a_zone_is_one_that_exists() {
-        assert_eq!("europe/berlin".parse::<Zone>().expect("found").as_str(), "Europe/Berlin");
+        assert_eq!(
+            "europe/berlin".parse::<Zone>().expect("found").as_str(),
+            "Europe/Berlin"
+        );
         let error = "Berlin".parse::<Zone>().expect_err("none").to_string();
         assert!(error.contains("Europe/Berlin"), "{error}");
     }

@@ -64,7 +64,9 @@ async fn serve(controller: &Controller, one: &DueSchedule, now: Timestamp) -> Re
                 actor: &actor.name,
                 handed_over: true,
             };
-            schedules.serve(one, now, Start::Job(job, &prepared.hosts)).await?
+            schedules
+                .serve(one, now, Start::Job(job, &prepared.hosts))
+                .await?
         }
         Err(error) if passes(&error) => return Err(error),
         Err(error) => {

@@ -19,6 +19,8 @@ mod registry;
 mod runner;
 mod schedule;
 mod schedule_pause;
+#[cfg(test)]
+mod schedule_tests;
 mod service;
 mod service_removal;
 mod setting;

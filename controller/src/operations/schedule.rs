@@ -75,11 +75,24 @@ fn request(operation: &str, parameters: &Value) -> Result<Request, OperationErro
             "{operation} takes something away: that is done by a person who looks, and by no schedule"
         )));
     }
+    // serde would take a list for the fields in their order.
+    if !parameters.is_object() {
+        return Err(OperationError::Refused(format!(
+            "{operation} cannot be asked for like this: its parameters have names"
+        )));
+    }
     let request = Request::parse(operation, parameters)?;
     // What the operation does not know, or never writes down, it would not be asked with either.
     let known = written_down(&request)?;
     let given = parameters.as_object().into_iter().flat_map(Map::keys);
-    let fields = |value: &Value| -> BTreeSet<String> { value.as_object().into_iter().flat_map(Map::keys).cloned().collect() };
+    let fields = |value: &Value| -> BTreeSet<String> {
+        value
+            .as_object()
+            .into_iter()
+            .flat_map(Map::keys)
+            .cloned()
+            .collect()
+    };
     for name in given {
         if known.get(name).is_none() {
             return Err(OperationError::Refused(format!(
@@ -112,7 +125,11 @@ fn kept(operation: &str, parameters: Value) -> Value {
 }
 
 /// Everything about a schedule that can be wrong, found before it is written.
-async fn check(schedule: &Schedule, controller: &Controller, now: Timestamp) -> Result<Request, OperationError> {
+async fn check(
+    schedule: &Schedule,
+    controller: &Controller,
+    now: Timestamp,
+) -> Result<Request, OperationError> {
     let request = request(&schedule.operation, &schedule.parameters)?;
     request.scope(controller).await?;
     if let Some(organisation) = &schedule.organisation {
@@ -132,7 +149,9 @@ async fn check(schedule: &Schedule, controller: &Controller, now: Timestamp) -> 
 /// The shortest time between two of the next times, in seconds.
 fn closest(schedule: &Schedule, now: Timestamp) -> i64 {
     let times: Vec<Timestamp> = schedule.times_after(now).take(LOOKED_AT).collect();
-    let distances = times.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs());
+    let distances = times
+        .windows(2)
+        .map(|pair| pair[1].duration_since(pair[0]).as_secs());
     distances.min().unwrap_or(i64::MAX)
 }
 
@@ -140,7 +159,11 @@ fn closest(schedule: &Schedule, now: Timestamp) -> i64 {
 fn sentences(schedule: &Schedule, request: &Request, now: Timestamp) -> Vec<String> {
     let mut sentences = vec![
         format!("{} would ask for: {}", schedule.name, request.title()),
-        format!("{}, on the clock of {}", schedule.recurrence.sentence().en, schedule.zone),
+        format!(
+            "{}, on the clock of {}",
+            schedule.recurrence.sentence().en,
+            schedule.zone
+        ),
     ];
     if schedule.jitter_seconds > 0 {
         let bound = seconds(schedule.jitter_seconds);
@@ -152,13 +175,18 @@ fn sentences(schedule: &Schedule, request: &Request, now: Timestamp) -> Vec<Stri
     sentences
 }
 
-/// "90 s", "10 min", "2 h".
+/// "45 s", "4 min 15 s", "2 h".
 pub fn seconds(count: i64) -> String {
-    match count {
-        i64::MAX => "endless".to_owned(),
-        hours if hours != 0 && hours % 3600 == 0 => format!("{} h", hours / 3600),
-        minutes if minutes != 0 && minutes % 60 == 0 => format!("{} min", minutes / 60),
-        seconds => format!("{seconds} s"),
+    let parts = [(count / 3600, "h"), (count / 60 % 60, "min"), (count % 60, "s")];
+    let said: Vec<String> = parts
+        .into_iter()
+        .filter(|(number, _)| *number != 0)
+        .map(|(number, unit)| format!("{number} {unit}"))
+        .collect();
+    if said.is_empty() {
+        "0 s".to_owned()
+    } else {
+        said.join(" ")
     }
 }
 
@@ -189,7 +217,9 @@ impl Operation for AddSchedule {
 
     /// Whoever schedules an operation must be allowed to ask for it.
     async fn role(&self, controller: &Controller) -> Result<Role, OperationError> {
-        let asked = request(&self.operation, &self.parameters)?.role(controller).await?;
+        let asked = request(&self.operation, &self.parameters)?
+            .role(controller)
+            .await?;
         Ok(asked.min(Role::Admin))
     }
 
@@ -206,8 +236,12 @@ impl Operation for AddSchedule {
 
     async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
         // No hosts: nothing is changed on them now.
-        let asked = request(&self.operation, &self.parameters)?.scope(controller).await?;
-        Ok(Scope::organisations(asked.organisations.into_iter().chain(self.organisation.clone())))
+        let asked = request(&self.operation, &self.parameters)?
+            .scope(controller)
+            .await?;
+        Ok(Scope::organisations(
+            asked.organisations.into_iter().chain(self.organisation.clone()),
+        ))
     }
 
     async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
@@ -278,7 +312,9 @@ impl Operation for EditSchedule {
     /// Whoever schedules an operation must be allowed to ask for it.
     async fn role(&self, controller: &Controller) -> Result<Role, OperationError> {
         let schedule = self.changed(controller).await?;
-        let asked = request(&schedule.operation, &schedule.parameters)?.role(controller).await?;
+        let asked = request(&schedule.operation, &schedule.parameters)?
+            .role(controller)
+            .await?;
         Ok(asked.min(Role::Admin))
     }
 
@@ -288,8 +324,14 @@ impl Operation for EditSchedule {
 
     async fn kept(&self, controller: &Controller) -> Self {
         let parameters = match self.changed(controller).await {
-            Ok(schedule) if request(&schedule.operation, &schedule.parameters).is_ok() => self.parameters.clone(),
-            _ => self.parameters.keys().map(|name| (name.clone(), Value::from(Secret::MASK))).collect(),
+            Ok(schedule) if request(&schedule.operation, &schedule.parameters).is_ok() => {
+                self.parameters.clone()
+            }
+            _ => self
+                .parameters
+                .keys()
+                .map(|name| (name.clone(), Value::from(Secret::MASK)))
+                .collect(),
         };
         Self {
             parameters,
@@ -300,9 +342,13 @@ impl Operation for EditSchedule {
     async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
         let old = controller.store.schedules().get(&self.name).await?;
         let new = self.changed(controller).await?;
-        let asked = request(&new.operation, &new.parameters)?.scope(controller).await?;
+        let asked = request(&new.operation, &new.parameters)?
+            .scope(controller)
+            .await?;
         let owners = [old.organisation, new.organisation].into_iter().flatten();
-        Ok(Scope::organisations(asked.organisations.into_iter().chain(owners)))
+        Ok(Scope::organisations(
+            asked.organisations.into_iter().chain(owners),
+        ))
     }
 
     async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
@@ -317,7 +363,11 @@ impl Operation for EditSchedule {
         let now = store::now();
         let old = controller.store.schedules().get(&self.name).await?;
         check(&self.changed(controller).await?, controller, now).await?;
-        let new = controller.store.schedules().update(&self.name, now, |schedule| self.change(schedule)).await?;
+        let new = controller
+            .store
+            .schedules()
+            .update(&self.name, now, |schedule| self.change(schedule))
+            .await?;
         Ok(Outcome {
             message: if new == old {
                 format!("Schedule {} stays as it is.", self.name)

@@ -45,7 +45,10 @@ impl Operation for PauseSchedule {
 
     async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
         self.scope(controller).await?;
-        Ok(Preview::of([format!("{} would rest until it is resumed", self.name)]))
+        Ok(Preview::of([format!(
+            "{} would rest until it is resumed",
+            self.name
+        )]))
     }
 
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
@@ -56,7 +59,9 @@ impl Operation for PauseSchedule {
             reason: self.reason.clone(),
         };
         let schedules = context.controller().store.schedules();
-        schedules.update(&self.name, now, |schedule| schedule.paused = Some(pause)).await?;
+        schedules
+            .update(&self.name, now, |schedule| schedule.paused = Some(pause))
+            .await?;
         Ok(Outcome {
             message: format!(
                 "Schedule {0} rests. A job of it that waits or runs goes on. To end the rest: allmende schedule resume {0}",
@@ -82,13 +87,18 @@ impl Operation for ResumeSchedule {
 
     async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
         self.scope(controller).await?;
-        Ok(Preview::of([format!("{} would go on with its next time", self.name)]))
+        Ok(Preview::of([format!(
+            "{} would go on with its next time",
+            self.name
+        )]))
     }
 
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
         let schedules = context.controller().store.schedules();
         let mut rest = None;
-        schedules.update(&self.name, store::now(), |schedule| rest = schedule.paused.take()).await?;
+        schedules
+            .update(&self.name, store::now(), |schedule| rest = schedule.paused.take())
+            .await?;
         Ok(Outcome {
             message: match &rest {
                 Some(rest) => format!(

@@ -44,7 +44,10 @@ fn tell(served: &Served) {
     };
     match (served.serving, &served.refusal) {
         (Serving::Job(job), _) => log(&format!("schedule {schedule}: job {job} for {}{missed}", due.at)),
-        (Serving::Refused, Some(reason)) => log(&format!("schedule {schedule} was refused at {}: {reason}", due.at)),
+        (Serving::Refused, Some(reason)) => log(&format!(
+            "schedule {schedule} was refused at {}: {reason}",
+            due.at
+        )),
         (Serving::Refused, None) | (Serving::Already, _) => {}
     }
 }

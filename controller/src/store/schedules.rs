@@ -114,13 +114,27 @@ impl Row {
         let what = format!("schedule {}", self.name);
         Ok(Schedule {
             name: name(self.name.clone(), &what)?,
-            organisation: self.organisation.clone().map(|text| name(text, &what)).transpose()?,
+            organisation: self
+                .organisation
+                .clone()
+                .map(|text| name(text, &what))
+                .transpose()?,
             operation: self.operation.clone(),
             parameters: from_json(&self.parameters, &what)?,
-            recurrence: self.recurrence.parse().map_err(|error| StoreError::damaged(&what, error))?,
-            zone: self.zone.parse().map_err(|error| StoreError::damaged(&what, error))?,
+            recurrence: self
+                .recurrence
+                .parse()
+                .map_err(|error| StoreError::damaged(&what, error))?,
+            zone: self
+                .zone
+                .parse()
+                .map_err(|error| StoreError::damaged(&what, error))?,
             jitter_seconds: self.jitter_seconds,
-            paused: self.paused.as_deref().map(|paused| from_json(paused, &what)).transpose()?,
+            paused: self
+                .paused
+                .as_deref()
+                .map(|paused| from_json(paused, &what))
+                .transpose()?,
             created_by: self.created_by.clone(),
             created_at: time(self.created_at, &what)?,
         })
@@ -330,7 +344,10 @@ impl Schedules<'_> {
 
     /// Sets those anchors anew that were set by a clock that was wrong.
     async fn doubt(&self, now: Timestamp) -> Result<(), StoreError> {
-        let limit = now.checked_add(CLOCK_DOUBT).unwrap_or(Timestamp::MAX).as_millisecond();
+        let limit = now
+            .checked_add(CLOCK_DOUBT)
+            .unwrap_or(Timestamp::MAX)
+            .as_millisecond();
         let doubted: Vec<(i64,)> = sqlx::query_as("SELECT id FROM schedules WHERE anchor_set_at > $1")
             .bind(limit)
             .fetch_all(&self.0.read)
@@ -444,10 +461,14 @@ fn missed(one: &DueSchedule) -> Option<String> {
     let first = schedule.zone.show(due.first);
     match due.missed {
         0 => None,
-        1 => Some(format!("One time of schedule {}, {first}, was missed; this run is for it, too.", schedule.name)),
+        1 => Some(format!(
+            "One time of schedule {}, {first}, was missed; this run is for it, too.",
+            schedule.name
+        )),
         Due::COUNTED.. => Some(format!(
             "{} or more times of schedule {} since {first} were missed; this one run is for all of them.",
-            Due::COUNTED, schedule.name
+            Due::COUNTED,
+            schedule.name
         )),
         count => Some(format!(
             "{count} times of schedule {} since {first} were missed; this one run is for all of them.",

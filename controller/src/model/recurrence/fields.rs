@@ -120,7 +120,12 @@ impl Set {
     /// The distance of the numbers, where they cover all there is in equal steps: 15 for 0, 15, 30, 45.
     pub(super) fn step(&self, of: i8) -> Option<i8> {
         let step = self.numbers.iter().nth(1).copied()?;
-        let even = of % step == 0 && self.numbers.iter().copied().eq((0..of).step_by(usize::try_from(step).ok()?));
+        let even = of % step == 0
+            && self
+                .numbers
+                .iter()
+                .copied()
+                .eq((0..of).step_by(usize::try_from(step).ok()?));
         even.then_some(step)
     }
 }
@@ -153,7 +158,10 @@ fn read(kind: Kind, text: &str) -> Result<Set, InvalidRecurrence> {
         // The crate counts from Sunday = 1.
         _ => schedule.days_of_week().iter().map(|day| day - 1).collect(),
     };
-    let numbers: BTreeSet<i8> = numbers.into_iter().filter_map(|number| i8::try_from(number).ok()).collect();
+    let numbers: BTreeSet<i8> = numbers
+        .into_iter()
+        .filter_map(|number| i8::try_from(number).ok())
+        .collect();
     let last = if kind.name == WEEKDAY.name { 6 } else { kind.last };
     Ok(Set {
         all: (kind.first..=last).all(|number| numbers.contains(&number)),
@@ -168,23 +176,31 @@ fn check(kind: Kind, item: &str) -> Result<Vec<String>, String> {
         Some((range, step)) => (range, Some(step)),
         None => (item, None),
     };
-    let step = match step {
-        None => None,
-        Some(text) => {
-            let step = text.parse::<i8>().ok().filter(|_| text.bytes().all(|c| c.is_ascii_digit()));
-            let fits = step.filter(|step| (1..=kind.last).contains(step));
-            Some(fits.ok_or_else(|| {
-                format!("behind / stands a number from 1 to {}, not {text:?}", kind.last)
-            })?)
-        }
-    };
+    let step =
+        match step {
+            None => None,
+            Some(text) => {
+                let step = text
+                    .parse::<i8>()
+                    .ok()
+                    .filter(|_| text.bytes().all(|c| c.is_ascii_digit()));
+                let fits = step.filter(|step| (1..=kind.last).contains(step));
+                Some(fits.ok_or_else(|| {
+                    format!("behind / stands a number from 1 to {}, not {text:?}", kind.last)
+                })?)
+            }
+        };
     let (from, to) = match (range, range.split_once('-')) {
         // A week has no day 7 beside day 0.
         ("*", _) => (kind.first, if kind.name == WEEKDAY.name { 6 } else { kind.last }),
         (_, Some((from, to))) => {
             let (from, to) = (number(kind, from)?, number(kind, to)?);
             // "fri-sun": what ends with Sunday ends with day 7.
-            let to = if to == 0 && from > 0 && kind.name == WEEKDAY.name { 7 } else { to };
+            let to = if to == 0 && from > 0 && kind.name == WEEKDAY.name {
+                7
+            } else {
+                to
+            };
             if from > to {
                 let (first, last) = (kind.first, kind.last);
                 return Err(format!(
@@ -197,7 +213,9 @@ fn check(kind: Kind, item: &str) -> Result<Vec<String>, String> {
             let only = number(kind, range)?;
             if let Some(step) = step {
                 let last = kind.last;
-                return Err(format!("a step needs a range: write {only}-{last}/{step}, or */{step}"));
+                return Err(format!(
+                    "a step needs a range: write {only}-{last}/{step}, or */{step}"
+                ));
             }
             (only, only)
         }
@@ -216,7 +234,9 @@ fn check(kind: Kind, item: &str) -> Result<Vec<String>, String> {
 fn number(kind: Kind, text: &str) -> Result<i8, String> {
     let lower = text.to_ascii_lowercase();
     if let Some(place) = kind.names.iter().position(|name| *name == lower) {
-        return i8::try_from(place).map(|place| place + kind.first).map_err(|error| error.to_string());
+        return i8::try_from(place)
+            .map(|place| place + kind.first)
+            .map_err(|error| error.to_string());
     }
     text.parse::<i8>()
         .ok()
@@ -227,6 +247,9 @@ fn number(kind: Kind, text: &str) -> Result<i8, String> {
                 [] => String::new(),
                 names => format!(", or {}", names.join(" ")),
             };
-            format!("{text:?} is no number from {} to {}{names}", kind.first, kind.last)
+            format!(
+                "{text:?} is no number from {} to {}{names}",
+                kind.first, kind.last
+            )
         })
 }

@@ -82,7 +82,9 @@ pub enum InvalidRecurrence {
         possible: String,
     },
     /// A date that no year has.
-    #[error("{text:?} never happens: no month has such a day; days go up to 29 in February and to 30 in April, June, September and November")]
+    #[error(
+        "{text:?} never happens: no month has such a day; days go up to 29 in February and to 30 in April, June, September and November"
+    )]
     Never {
         /// What was written.
         text: String,
@@ -108,7 +110,10 @@ impl FromStr for Recurrence {
             fields,
             written,
         };
-        if recurrence.next_after(Timestamp::UNIX_EPOCH, &TimeZone::UTC).is_none() {
+        if recurrence
+            .next_after(Timestamp::UNIX_EPOCH, &TimeZone::UTC)
+            .is_none()
+        {
             return Err(InvalidRecurrence::Never {
                 text: recurrence.written,
             });

@@ -3,14 +3,50 @@
 use super::fields::{Fields, Set};
 use crate::model::Text;
 
-const DAYS_EN: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const DAYS_DE: [&str; 7] = ["Sonntag", "Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag"];
+const DAYS_EN: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
+const DAYS_DE: [&str; 7] = [
+    "Sonntag",
+    "Montag",
+    "Dienstag",
+    "Mittwoch",
+    "Donnerstag",
+    "Freitag",
+    "Samstag",
+];
 const MONTHS_EN: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const MONTHS_DE: [&str; 12] = [
-    "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
+    "Januar",
+    "Februar",
+    "März",
+    "April",
+    "Mai",
+    "Juni",
+    "Juli",
+    "August",
+    "September",
+    "Oktober",
+    "November",
     "Dezember",
 ];
 
@@ -67,7 +103,12 @@ fn time(fields: &Fields) -> Text {
         let times: Vec<String> = hours
             .numbers
             .iter()
-            .flat_map(|hour| minutes.numbers.iter().map(move |minute| format!("{hour:02}:{minute:02}")))
+            .flat_map(|hour| {
+                minutes
+                    .numbers
+                    .iter()
+                    .map(move |minute| format!("{hour:02}:{minute:02}"))
+            })
             .collect();
         return text(
             format!("um {} Uhr", listed(&times, "und")),
@@ -103,23 +144,31 @@ fn days(fields: &Fields) -> Text {
     let weekdays = weekdays(&fields.weekdays);
     let numbers: Vec<String> = fields.days.numbers.iter().map(ToString::to_string).collect();
     let dotted: Vec<String> = numbers.iter().map(|number| format!("{number}.")).collect();
+    // "on day 24 of the month", but "on day 24 in December".
+    let of_the_month = if fields.months.all {
+        text(" des Monats", " of the month")
+    } else {
+        text("", "")
+    };
     let days = text(
-        format!("am {}", listed(&dotted, "und")),
-        format!("on day {}", listed(&numbers, "and")),
+        format!("am {}{}", listed(&dotted, "und"), of_the_month.de),
+        format!("on day {}{}", listed(&numbers, "and"), of_the_month.en),
     );
     match (fields.days.all, fields.weekdays.all) {
         (true, true) => text("jeden Tag", "every day"),
         // A weekday field that was written out in full, with days: either is enough, and so is every day.
-        _ if fields.either_day() && (fields.days.all || fields.weekdays.all) => text("jeden Tag", "every day"),
+        _ if fields.either_day() && (fields.days.all || fields.weekdays.all) => {
+            text("jeden Tag", "every day")
+        }
         (true, false) => weekdays,
-        (false, true) => text(format!("{} des Monats", days.de), format!("{} of the month", days.en)),
+        (false, true) => days,
         (false, false) if fields.either_day() => text(
-            format!("{} des Monats und {}", days.de, weekdays.de),
-            format!("{} of the month and {}", days.en, weekdays.en),
+            format!("{} und {}", days.de, weekdays.de),
+            format!("{} and {}", days.en, weekdays.en),
         ),
         (false, false) => text(
-            format!("{} des Monats, wenn es {} ist,", days.de, weekdays.de),
-            format!("{} of the month if it is {},", days.en, weekdays.en),
+            format!("{}, wenn es {} ist,", days.de, weekdays.de),
+            format!("{} if it is {},", days.en, weekdays.en),
         ),
     }
 }
@@ -133,7 +182,11 @@ fn weekdays(set: &Set) -> Text {
     let names = |names: [&str; 7]| -> Vec<String> {
         (1..=7)
             .filter(|day| set.has(day % 7))
-            .filter_map(|day| names.get(usize::try_from(day % 7).ok()?).map(|name| (*name).to_owned()))
+            .filter_map(|day| {
+                names
+                    .get(usize::try_from(day % 7).ok()?)
+                    .map(|name| (*name).to_owned())
+            })
             .collect()
     };
     text(
@@ -151,7 +204,11 @@ fn months(fields: &Fields) -> Text {
             .months
             .numbers
             .iter()
-            .filter_map(|month| names.get(usize::try_from(month - 1).ok()?).map(|name| (*name).to_owned()))
+            .filter_map(|month| {
+                names
+                    .get(usize::try_from(month - 1).ok()?)
+                    .map(|name| (*name).to_owned())
+            })
             .collect()
     };
     text(

@@ -51,7 +51,11 @@ fn next(recurrence: &str, after: &str, count: usize) -> Vec<String> {
     read(recurrence)
         .times_after(berlin(after), &here)
         .take(count)
-        .map(|time| time.to_zoned(here.clone()).strftime("%m-%d %H:%M %:z").to_string())
+        .map(|time| {
+            time.to_zoned(here.clone())
+                .strftime("%m-%d %H:%M %:z")
+                .to_string()
+        })
         .collect()
 }
 
@@ -105,7 +109,10 @@ fn what_cannot_be_understood_is_answered_with_what_to_write() {
         ("weekly 04:30", "write it like \"weekly monday 04:30\""),
         ("weekly funday 04:30", "write it like \"weekly monday 04:30\""),
         ("monthly 32 05:00", "write it like \"monthly 1 05:00\""),
-        ("every 7 minutes", "possible are 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30"),
+        (
+            "every 7 minutes",
+            "possible are 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30",
+        ),
         ("alle 5 Stunden", "possible are 1, 2, 3, 4, 6, 8, 12"),
         ("60 3 * * *", "no number from 0 to 59"),
         ("0 24 * * *", "no number from 0 to 23"),
@@ -134,18 +141,58 @@ fn what_cannot_be_understood_is_answered_with_what_to_write() {
 fn a_sentence_says_what_was_understood() {
     for (text, en, de) in [
         ("0 3 * * *", "every day at 03:00", "jeden Tag um 03:00 Uhr"),
-        ("0 7 * * 1-5", "Monday to Friday at 07:00", "montags bis freitags um 07:00 Uhr"),
-        ("30 4,16 * * 0,1", "every Monday and Sunday at 04:30 and 16:30", "jeden Montag und Sonntag um 04:30 und 16:30 Uhr"),
-        ("0 5 1 * *", "on day 1 of the month at 05:00", "am 1. des Monats um 05:00 Uhr"),
-        ("0 5 1 1,7 *", "on day 1 of the month in January and July at 05:00", "am 1. des Monats im Januar und Juli um 05:00 Uhr"),
+        (
+            "0 7 * * 1-5",
+            "Monday to Friday at 07:00",
+            "montags bis freitags um 07:00 Uhr",
+        ),
+        (
+            "30 4,16 * * 0,1",
+            "every Monday and Sunday at 04:30 and 16:30",
+            "jeden Montag und Sonntag um 04:30 und 16:30 Uhr",
+        ),
+        (
+            "0 5 1 * *",
+            "on day 1 of the month at 05:00",
+            "am 1. des Monats um 05:00 Uhr",
+        ),
+        (
+            "0 5 1 1,7 *",
+            "on day 1 in January and July at 05:00",
+            "am 1. im Januar und Juli um 05:00 Uhr",
+        ),
         ("*/15 * * * *", "every 15 minutes", "alle 15 Minuten"),
-        ("0 */6 * * *", "every 6 hours on the hour", "alle 6 Stunden zur vollen Stunde"),
-        ("0 * * * *", "every hour on the hour", "jede Stunde zur vollen Stunde"),
-        ("0 3 1 * 1", "on day 1 of the month and every Monday at 03:00", "am 1. des Monats und jeden Montag um 03:00 Uhr"),
+        (
+            "0 */6 * * *",
+            "every 6 hours on the hour",
+            "alle 6 Stunden zur vollen Stunde",
+        ),
+        (
+            "0 * * * *",
+            "every hour on the hour",
+            "jede Stunde zur vollen Stunde",
+        ),
+        (
+            "0 3 1 * 1",
+            "on day 1 of the month and every Monday at 03:00",
+            "am 1. des Monats und jeden Montag um 03:00 Uhr",
+        ),
         ("0 3 1 * 0-6", "every day at 03:00", "jeden Tag um 03:00 Uhr"),
-        ("0 */2 * * 1", "every Monday, every 2 hours on the hour", "jeden Montag, alle 2 Stunden zur vollen Stunde"),
-        ("*/15 * * 12 *", "every 15 minutes in December", "alle 15 Minuten im Dezember"),
-        ("*/10 22-23 * * *", "every 10 minutes in the hours 22 and 23", "alle 10 Minuten in den Stunden 22 und 23"),
+        (
+            "0 */2 * * 1",
+            "every Monday, every 2 hours on the hour",
+            "jeden Montag, alle 2 Stunden zur vollen Stunde",
+        ),
+        (
+            "*/15 * * 12 *",
+            "every 15 minutes in December",
+            "alle 15 Minuten im Dezember",
+        ),
+        (
+            "*/10 22-23 * * *",
+            "every 10 minutes in the hours 22 and 23",
+            "alle 10 Minuten in den Stunden 22 und 23",
+        ),
     ] {
         let sentence = read(text).sentence();
         assert_eq!(sentence.spoken(Language::En), en, "{text}");
@@ -187,7 +234,10 @@ fn a_time_that_autumn_doubles_comes_the_first_time() {
 fn a_rhythm_goes_on_when_clocks_are_moved() {
     let here = zone("Europe/Berlin");
     for day in ["2026-03-29T00:00", "2026-10-25T00:00"] {
-        let times: Vec<Timestamp> = read("*/10 * * * *").times_after(berlin(day), &here).take(60).collect();
+        let times: Vec<Timestamp> = read("*/10 * * * *")
+            .times_after(berlin(day), &here)
+            .take(60)
+            .collect();
         for pair in times.windows(2) {
             assert_eq!(pair[1].duration_since(pair[0]), SignedDuration::from_mins(10));
         }
@@ -222,8 +272,15 @@ fn a_day_that_few_years_have_is_found() {
 
 #[test]
 fn nothing_comes_after_the_end_of_the_calendar() {
-    assert_eq!(read("0 3 * * *").next_after(Timestamp::MAX, &zone("Europe/Berlin")), None);
-    assert!(read("0 3 * * *").next_after(Timestamp::MIN, &zone("Europe/Berlin")).is_some());
+    assert_eq!(
+        read("0 3 * * *").next_after(Timestamp::MAX, &zone("Europe/Berlin")),
+        None
+    );
+    assert!(
+        read("0 3 * * *")
+            .next_after(Timestamp::MIN, &zone("Europe/Berlin"))
+            .is_some()
+    );
 }
 
 // ---- For all crontab lines -------------------------------------------------------------------------------------------------
@@ -270,9 +327,13 @@ fn times_of_day() -> impl Strategy<Value = String> {
 
 /// A moment within a few days of a change of clocks, or anywhere between 1995 and 2045.
 fn moments(zone: TimeZone) -> BoxedStrategy<Timestamp> {
-    let anywhere = (788_918_400i64..2_366_841_600).prop_map(|second| Timestamp::from_second(second).expect("in range"));
+    let anywhere =
+        (788_918_400i64..2_366_841_600).prop_map(|second| Timestamp::from_second(second).expect("in range"));
     let near = (anywhere.clone(), -3 * 86_400i64..86_400).prop_map(move |(time, offset)| {
-        let change = zone.following(time).next().map_or(time, |change| change.timestamp());
+        let change = zone
+            .following(time)
+            .next()
+            .map_or(time, |change| change.timestamp());
         change.checked_add(offset.seconds()).expect("in range")
     });
     prop_oneof![1 => anywhere, 2 => near].boxed()

@@ -14,7 +14,16 @@ const DAYS: [&[&str]; 7] = [
     &["wednesday", "wednesdays", "wed", "mittwoch", "mittwochs", "mi"],
     &["thursday", "thursdays", "thu", "donnerstag", "donnerstags", "do"],
     &["friday", "fridays", "fri", "freitag", "freitags", "fr"],
-    &["saturday", "saturdays", "sat", "samstag", "samstags", "sonnabend", "sonnabends", "sa"],
+    &[
+        "saturday",
+        "saturdays",
+        "sat",
+        "samstag",
+        "samstags",
+        "sonnabend",
+        "sonnabends",
+        "sa",
+    ],
 ];
 
 /// The crontab line that words mean; none when they are no words that are known here.
@@ -28,13 +37,18 @@ pub(super) fn line(text: &str) -> Result<Option<String>, InvalidRecurrence> {
         .replace('ö', "oe")
         .replace('ü', "ue")
         .replace(',', " ");
-    let words: Vec<&str> = plain.split_whitespace().filter(|word| !FILLERS.contains(word)).collect();
+    let words: Vec<&str> = plain
+        .split_whitespace()
+        .filter(|word| !FILLERS.contains(word))
+        .collect();
     let refuse = |example: &'static str| InvalidRecurrence::Words {
         text: text.to_owned(),
         example,
     };
     let line = match words[..] {
-        ["@hourly" | "hourly" | "stuendlich"] | ["every" | "jede", "hour" | "stunde"] => "0 * * * *".to_owned(),
+        ["@hourly" | "hourly" | "stuendlich"] | ["every" | "jede", "hour" | "stunde"] => {
+            "0 * * * *".to_owned()
+        }
         ["minutely"] | ["every" | "jede", "minute"] => "* * * * *".to_owned(),
         ["@daily" | "@midnight"] => "0 0 * * *".to_owned(),
         ["@weekly"] => "0 0 * * 0".to_owned(),
@@ -46,23 +60,35 @@ pub(super) fn line(text: &str) -> Result<Option<String>, InvalidRecurrence> {
         ["every" | "alle", count, "hours" | "stunden"] => format!("0 */{} * * *", divisor(text, count, 24)?),
         ["daily" | "taeglich" | "nightly", ref rest @ ..]
         | ["every" | "jeden", "day" | "tag" | "night", ref rest @ ..] => {
-            let [time] = rest else { return Err(refuse("daily 03:00")) };
+            let [time] = rest else {
+                return Err(refuse("daily 03:00"));
+            };
             let (hour, minute) = clock(time).ok_or_else(|| refuse("daily 03:00"))?;
             format!("{minute} {hour} * * *")
         }
         ["weekdays" | "werktags" | "workdays", ref rest @ ..] => {
-            let [time] = rest else { return Err(refuse("weekdays 07:00")) };
+            let [time] = rest else {
+                return Err(refuse("weekdays 07:00"));
+            };
             let (hour, minute) = clock(time).ok_or_else(|| refuse("weekdays 07:00"))?;
             format!("{minute} {hour} * * 1-5")
         }
         ["weekends" | "wochenende" | "wochenends", ref rest @ ..] => {
-            let [time] = rest else { return Err(refuse("weekends 10:00")) };
+            let [time] = rest else {
+                return Err(refuse("weekends 10:00"));
+            };
             let (hour, minute) = clock(time).ok_or_else(|| refuse("weekends 10:00"))?;
             format!("{minute} {hour} * * 0,6")
         }
         ["monthly" | "monatlich", ref rest @ ..] => {
-            let [day, time] = rest else { return Err(refuse("monthly 1 05:00")) };
-            let day = day.trim_end_matches('.').parse::<i8>().ok().filter(|day| (1..=31).contains(day));
+            let [day, time] = rest else {
+                return Err(refuse("monthly 1 05:00"));
+            };
+            let day = day
+                .trim_end_matches('.')
+                .parse::<i8>()
+                .ok()
+                .filter(|day| (1..=31).contains(day));
             let (day, (hour, minute)) = day.zip(clock(time)).ok_or_else(|| refuse("monthly 1 05:00"))?;
             format!("{minute} {hour} {day} * *")
         }
@@ -81,7 +107,10 @@ pub(super) fn line(text: &str) -> Result<Option<String>, InvalidRecurrence> {
 fn on_days(words: &[&str]) -> Option<String> {
     let (time, days) = words.split_last()?;
     let (hour, minute) = clock(time)?;
-    let mut days = days.iter().map(|day| weekday(day)).collect::<Option<Vec<usize>>>()?;
+    let mut days = days
+        .iter()
+        .map(|day| weekday(day))
+        .collect::<Option<Vec<usize>>>()?;
     days.sort_unstable();
     days.dedup();
     let days: Vec<String> = days.iter().map(ToString::to_string).collect();
@@ -111,6 +140,10 @@ fn divisor(text: &str, count: &str, of: u8) -> Result<u8, InvalidRecurrence> {
         .filter(|count| (1..of).contains(count) && of % count == 0)
         .ok_or_else(|| InvalidRecurrence::Uneven {
             text: text.to_owned(),
-            possible: (1..of).filter(|count| of.is_multiple_of(*count)).map(|count| count.to_string()).collect::<Vec<_>>().join(", "),
+            possible: (1..of)
+                .filter(|count| of.is_multiple_of(*count))
+                .map(|count| count.to_string())
+                .collect::<Vec<_>>()
+                .join(", "),
         })
 }

@@ -4,8 +4,8 @@ mod audit;
 mod inventory;
 mod jobs;
 mod opening;
-mod schedules;
 mod queue;
+mod schedules;
 
 use allmende_agent::protocol::Facts;
 use sha2::{Digest, Sha256};
