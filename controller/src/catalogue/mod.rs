@@ -30,7 +30,8 @@ pub use error::{CatalogueError, Problem};
 pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
 pub use sections::{
-    Action, ActionCall, ActionRisk, Care, Check, DumpSource, HttpCheck, OutputKind, Question,
+    Action, ActionCall, ActionRisk, Care, Check, DnsCheck, DumpSource, HttpCheck, JsonExpectation, Method,
+    OutputKind, Place, Question, RecordType, Span, SshCheck, TcpCheck, TlsCheck, Trust, UnitCheck,
 };
 pub use skeleton::write_skeleton;
 pub use template::{FORMAT, Manifest, Scope};

@@ -7,6 +7,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::error::Problem;
+use crate::model::is_public_name;
 
 /// The variables that strings may use.
 pub type Variables = BTreeMap<String, Value>;
@@ -43,6 +44,7 @@ impl Renderer {
         });
         environment.add_filter("php", php);
         environment.add_filter("json", json);
+        environment.add_test("public_name", |name: String| is_public_name(&name));
         Self { environment }
     }
 
@@ -274,6 +276,12 @@ mod tests {
     #[test]
     fn php_literals_are_closed() {
         assert_eq!(render("{{ quote | php }};"), Ok("'it\\'s \\\\ here';".into()));
+    }
+
+    #[test]
+    fn a_name_is_public_or_not() {
+        assert_eq!(render("{{ domain is public_name }}"), Ok(false.into()));
+        assert_eq!(render("{{ 'cloud.kita.de' is public_name }}"), Ok(true.into()));
     }
 
     #[test]

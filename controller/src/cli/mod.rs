@@ -19,6 +19,7 @@ mod arguments;
 mod audit;
 mod authority;
 mod care_view;
+mod check;
 mod demo;
 mod follow;
 mod follow_job;
@@ -72,7 +73,7 @@ use style::Style;
   allmende plan cloud
   allmende apply cloud
 
-Exit codes: 0 done, or all well; 1 it failed; 2 wrong usage; 3 the answer is no (a plan has changes)")]
+Exit codes: 0 done, or all well; 1 it failed; 2 wrong usage; 3 the answer is no (a plan has changes, a check is not ok)")]
 pub struct Cli {
     /// Where Allmende keeps its data
     #[arg(long, global = true, env = "ALLMENDE_DATA_DIR", value_name = "DIR")]
@@ -114,6 +115,9 @@ enum Command {
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
     Serve(serve::Serve),
+    /// Checks: what is asked again and again, and what comes back
+    #[command(subcommand)]
+    Check(check::CheckCommand),
     /// Jobs: what was done, by whom, with what outcome
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -222,6 +226,7 @@ impl Cli {
             Command::Import(command) => inventory::import(command, &self.open().await?, style).await,
             Command::Schedule(command) => schedule::run(command, &self.open().await?, style).await,
             Command::Serve(command) => serve::run(command, &self.data_dir(), &self.templates).await,
+            Command::Check(command) => check::run(command, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
             Command::Authority(command) => authority::run(command, &self.open().await?, style).await,

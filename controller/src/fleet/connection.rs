@@ -63,7 +63,7 @@ pub(super) struct Connection {
 }
 
 /// What SSH is spoken over: TCP, or a channel of a jump host.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Connection {
@@ -412,7 +412,7 @@ pub(super) async fn handshake(
 }
 
 /// Opens a way to the host: directly, or through the hosts before it.
-async fn reach(
+pub(super) async fn reach(
     host: &Destination,
     jump_key: &ControllerKey,
 ) -> Result<(Box<dyn Stream>, Option<Box<Connection>>), Failure> {

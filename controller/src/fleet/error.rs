@@ -304,7 +304,7 @@ impl FleetError {
 }
 
 /// Text from a host as one line for a message: no control characters, not too long.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     const LONGEST: usize = 600;
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {

@@ -34,19 +34,21 @@ mod replacement;
 mod session;
 mod ssh_config;
 mod upload;
+mod way;
 
 pub use access::{PersonalAccess, Question};
 pub use bootstrap::{Enrolled, Step, bootstrap, open_jump};
 pub use destination::Destination;
 pub use embedded::EMBEDDED_AGENT;
-pub use error::FleetError;
+pub use error::{FleetError, one_line};
 pub use keys::{ControllerKey, ControllerKeys, InvalidKey, fingerprint};
 pub use known_hosts::trusted_fingerprints;
 pub use line::Line;
-pub use probe::{probe, probe_for};
+pub use probe::{contact, probe, probe_for};
 pub use session::Session;
 pub use ssh_config::SshConfig;
 pub use upload::BlobSource;
+pub use way::Way;
 
 #[cfg(test)]
 mod fuzz_tests;
@@ -55,6 +57,6 @@ mod script_tests;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]
-mod test_host;
+pub mod test_host;
 #[cfg(test)]
 mod transfer_tests;

@@ -2,10 +2,10 @@
 
 use russh::keys::Algorithm;
 
-use super::connection::{Failure, Pin, algorithms, handshake, handshake_failed, same_kind};
+use super::connection::{Connection, Failure, Pin, algorithms, handshake, handshake_failed, same_kind};
 use super::keys::{self, ControllerKey, fingerprint_of};
 use super::{Destination, FleetError};
-use crate::model::HostKey;
+use crate::model::{Host, HostKey};
 
 /// A host's key, seen before anybody logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,16 @@ pub async fn probe_for(
         expected: expected.trim().to_owned(),
         shown: shown.join(", "),
     })
+}
+
+/// Makes sure that a host's SSH server answers and shows the pinned key; nobody logs in.
+///
+/// # Errors
+/// The host cannot be reached, speaks no SSH, or shows another key.
+pub async fn contact(host: &Host, jump_key: &ControllerKey) -> Result<(), FleetError> {
+    let connection = Connection::open(&Destination::from(host), &host.host_key, jump_key).await?;
+    connection.close().await;
+    Ok(())
 }
 
 async fn scan(

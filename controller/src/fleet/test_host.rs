@@ -23,16 +23,16 @@ type Play = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Script = Arc<dyn Fn(TestAgent, usize) -> Play + Send + Sync>;
 
 /// A host whose agent is played by a test.
-pub(super) struct TestHost {
-    pub(super) host: Host,
-    pub(super) key: ControllerKey,
+pub struct TestHost {
+    pub host: Host,
+    pub key: ControllerKey,
     /// How often somebody tried to log in.
-    pub(super) logins: Arc<AtomicUsize>,
+    pub logins: Arc<AtomicUsize>,
 }
 
 impl TestHost {
     /// Starts the host; `play` is the agent of each channel, which are counted from 0.
-    pub(super) async fn start<F>(play: impl Fn(TestAgent, usize) -> F + Send + Sync + 'static) -> Self
+    pub async fn start<F>(play: impl Fn(TestAgent, usize) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -106,7 +106,7 @@ fn new_key() -> PrivateKey {
 }
 
 /// The key of some other host.
-pub(super) fn another_host_key() -> HostKey {
+pub fn another_host_key() -> HostKey {
     host_key(new_key().public_key()).expect("encodes")
 }
 
@@ -165,7 +165,7 @@ impl server::Handler for Server {
 }
 
 /// The agent's side of one channel.
-pub(super) struct TestAgent {
+pub struct TestAgent {
     read: ChannelReadHalf,
     write: ChannelWriteHalf<Msg>,
     handle: server::Handle,

@@ -1,6 +1,8 @@
 //! Plain types: what the words of Allmende mean. No input, no output.
 
+mod domain;
 mod host;
+mod incident;
 mod inventory;
 mod job;
 mod jump;
@@ -14,7 +16,12 @@ mod service;
 mod text;
 mod watch;
 
+pub use domain::is_public_name;
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
+pub use incident::{
+    Acknowledgement, CheckState, HostContact, Incident, IncidentChange, IncidentEvent, Judged, Maintenance,
+    MaintenancePlan, MaintenanceScope, RECENT_ANSWERS, Standing, Surroundings,
+};
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use jump::{Jump, JumpAddress};
@@ -26,4 +33,4 @@ pub use schedule::{Due, Pause, Schedule, Zone};
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};
 pub use text::{Language, Text};
-pub use watch::{Answer, CheckKey, Figure, Status, Subject};
+pub use watch::{AddedCheck, Answer, CheckKey, Figure, Status, Subject};

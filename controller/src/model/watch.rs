@@ -47,7 +47,8 @@ impl fmt::Display for Status {
 }
 
 /// What is watched.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Subject {
     /// Allmende itself: `allmende`.
     Controller,
@@ -58,7 +59,8 @@ pub enum Subject {
 }
 
 /// The one name of a check: `web1:disk`, `kita-sonne/cloud:page`, `allmende:clock`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct CheckKey {
     /// What is asked.
     pub subject: Subject,
@@ -117,6 +119,43 @@ impl FromStr for CheckKey {
             id: id.to_owned(),
         })
     }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        subject.to_string()
+    }
+}
+
+impl TryFrom<String> for CheckKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<CheckKey> for String {
+    fn from(key: CheckKey) -> Self {
+        key.to_string()
+    }
+}
+
+/// A check that a person added, beside those of templates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AddedCheck {
+    /// Its name.
+    pub key: CheckKey,
+    /// What it asks, as the catalogue writes it.
+    pub definition: serde_json::Value,
 }
 
 /// What came back when a check was asked.

@@ -238,10 +238,23 @@ impl Controller {
     /// # Errors
     /// Why the template refuses the service.
     pub async fn care(&self, service: &Service) -> Result<Care, OperationError> {
-        let template = self.catalogue.get(&service.template)?;
         let host = self.store.hosts().get(&service.host).await?;
         let organisation = self.store.organisations().get(&service.organisation).await?;
-        let bindings = self.bind_with(service, &host, &organisation, &stand_ins(template))?;
+        self.care_with(service, &host, &organisation)
+    }
+
+    /// [`Controller::care`] of a service whose host and organisation are at hand.
+    ///
+    /// # Errors
+    /// Why the template refuses the service.
+    pub(super) fn care_with(
+        &self,
+        service: &Service,
+        host: &Host,
+        organisation: &Organisation,
+    ) -> Result<Care, OperationError> {
+        let template = self.catalogue.get(&service.template)?;
+        let bindings = self.bind_with(service, host, organisation, &stand_ins(template))?;
         Ok(self.catalogue.care(template, &bindings)?)
     }
 
@@ -250,15 +263,28 @@ impl Controller {
     /// # Errors
     /// Why the template refuses the host.
     pub async fn care_of_host(&self, host: &Host) -> Result<Care, OperationError> {
-        let template = self.catalogue.get(BASE)?;
         let organisation = match &host.organisation {
             Some(name) => Some(self.store.organisations().get(name).await?),
             None => None,
         };
+        self.care_of_host_with(BASE, host, organisation.as_ref())
+    }
+
+    /// What a host-wide template says about a host whose organisation is at hand.
+    ///
+    /// # Errors
+    /// Why the template refuses the host.
+    pub(super) fn care_of_host_with(
+        &self,
+        template: &str,
+        host: &Host,
+        organisation: Option<&Organisation>,
+    ) -> Result<Care, OperationError> {
+        let template = self.catalogue.get(template)?;
         let surroundings = Surroundings {
             service: host.name.as_str(),
             instance: host.name.as_str(),
-            organisation: organisation.as_ref(),
+            organisation,
             host: host.name.as_str(),
             address: &host.address,
             ssh_port: host.port,

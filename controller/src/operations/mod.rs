@@ -4,6 +4,9 @@
 mod access;
 mod action;
 mod apply;
+mod asking;
+mod check;
+mod check_settings;
 mod clock;
 mod controller;
 mod error;
@@ -24,6 +27,7 @@ mod schedule_tests;
 mod service;
 mod service_removal;
 mod setting;
+mod watched;
 
 use std::collections::BTreeSet;
 
@@ -33,6 +37,9 @@ use serde::de::DeserializeOwned;
 pub use access::{Asker, OwnAccess, Person};
 pub use action::RunAction;
 pub use apply::ApplyHost;
+pub use asking::{Asked, ask_now};
+pub use check::{AddCheck, EditCheck, RemoveCheck};
+pub use check_settings::CheckSettings;
 pub use clock::{Served, fire_due};
 pub use controller::Controller;
 pub use error::OperationError;
@@ -53,6 +60,7 @@ pub use schedule_pause::{PauseSchedule, ResumeSchedule};
 pub use service::{AddService, EditService};
 pub use service_removal::RemoveService;
 pub use setting::Setting;
+pub use watched::{WatchList, Watched, Watching};
 
 use crate::model::{Name, Outcome, Role};
 

@@ -30,7 +30,11 @@ pub async fn try_check(session: &Session, check: &Check) -> Result<Tried, FleetE
         }
         Question::Unit(unit) => (words(&["systemctl", "is-active", &unit.unit]), "root", 60),
         Question::Command(command) => (command.argv.clone(), command.user.as_str(), command.timeout),
-        Question::Tcp(_) | Question::Tls(_) | Question::Freshness(_) => return Ok(Tried::NotHere),
+        Question::Tcp(_)
+        | Question::Tls(_)
+        | Question::Dns(_)
+        | Question::Ssh(_)
+        | Question::Freshness(_) => return Ok(Tried::NotHere),
     };
     let output = run(session, argv, user, timeout).await?;
     Ok(match output.code {
@@ -83,7 +87,7 @@ fn judge(http: &HttpCheck, output: &Output) -> Tried {
         return Tried::Bad(output.tail.join("\n"));
     }
     let (body, code) = output.stdout.rsplit_once('\n').unwrap_or_default();
-    if !http.status.iter().any(|status| code.parse() == Ok(*status)) {
+    if !http.good_codes().iter().any(|status| code.parse() == Ok(*status)) {
         return Tried::Bad(format!("it answers with the code {code}"));
     }
     if let Some(words) = &http.contains

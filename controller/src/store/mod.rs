@@ -5,6 +5,7 @@
 //! about it, a claim and the locks of its hosts.
 
 mod audit;
+mod checks;
 mod claims;
 mod columns;
 mod duties;
@@ -20,6 +21,7 @@ mod servers;
 mod services;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -28,6 +30,7 @@ use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use audit::{Audit, AuditPhase, AuditRecord, AuditVerdict, Seal};
+pub use checks::Checks;
 pub use claims::{Claim, Claimed};
 pub use error::StoreError;
 pub use hosts::Hosts;
@@ -38,6 +41,7 @@ pub use schedules::{DueSchedule, ScheduleRun, Schedules, Serving, Start};
 pub use secrets::Secrets;
 pub use servers::Servers;
 pub use services::Services;
+pub use watch::{Asked, Keep, Rollup, RollupSpan, Sample, Watch};
 
 /// What the database is called in the data directory.
 pub const FILE_NAME: &str = "allmende.db";
@@ -68,9 +72,19 @@ impl Store {
         Services(self)
     }
 
+    /// Checks that people added.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks(self)
+    }
+
     /// Jobs, their events, claims and locks.
     pub fn jobs(&self) -> Jobs<'_> {
         Jobs(self)
+    }
+
+    /// What is watched, and what came of it.
+    pub fn watch(&self) -> Watch<'_> {
+        Watch(self)
     }
 
     /// The servers that are running.

@@ -196,6 +196,18 @@ impl Services<'_> {
     }
 }
 
+/// The row id of a service.
+pub(super) async fn id(connection: &mut SqliteConnection, reference: &ServiceRef) -> Result<i64, StoreError> {
+    let service = find(&mut *connection, reference).await?;
+    let organisation = organisations::id(&mut *connection, &service.organisation).await?;
+    let id = sqlx::query_scalar("SELECT id FROM services WHERE organisation_id = $1 AND name = $2")
+        .bind(organisation)
+        .bind(service.name.as_str())
+        .fetch_one(connection)
+        .await?;
+    Ok(id)
+}
+
 async fn find(connection: &mut SqliteConnection, reference: &ServiceRef) -> Result<Service, StoreError> {
     let organisation = reference.organisation.as_ref().map(Name::as_str);
     let rows: Vec<Row> = sqlx::query_as(select!(

@@ -85,6 +85,11 @@ pub(super) const AFTER: &[Table] = &[
     ),
     Table("Check of the kind `tcp`", "checks:tcp", OUTSIDE, "TcpCheck", ""),
     Table("Check of the kind `tls`", "checks:tls", OUTSIDE, "TlsCheck", ""),
+    Table("Check of the kind `dns`", "checks:dns", OUTSIDE, "DnsCheck", ""),
+    Table("`at` of a check", "", OUTSIDE, "Place", ""),
+    Table("`method` of an http check", "", OUTSIDE, "Method", ""),
+    Table("`trust` of a check", "", OUTSIDE, "Trust", ""),
+    Table("`record` of a dns check", "", OUTSIDE, "RecordType", ""),
     Table("Check of the kind `unit`", "checks:unit", INSIDE, "UnitCheck", ""),
     Table(
         "Check of the kind `command`",

@@ -16,8 +16,12 @@ use serde::de::DeserializeOwned;
 
 pub use action::{Action, ActionCall, ActionRisk, OutputKind};
 pub use backup::{Backup, DumpSource, Restore, Verify};
-pub use check::{Check, CheckEntry, HttpCheck, Question};
+pub use check::{
+    Check, CheckEntry, DnsCheck, HttpCheck, JsonExpectation, Method, Place, Question, RecordType, SshCheck,
+    TcpCheck, TlsCheck, Trust, UnitCheck,
+};
 pub use privacy::PersonalData;
+pub use span::Span;
 pub use step::Step;
 
 use super::bindings::Bindings;

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How long: `90s`, `5m`, `26h`, `7d`. Programs get it in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// How long: `90s`, `5m`, `26h`, `7d`. Programs get it in seconds, and may give it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// Its length.
     pub seconds: u64,
@@ -32,9 +32,20 @@ impl FromStr for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Seconds(u64),
+            Words(String),
+        }
+        match Written::deserialize(deserializer) {
+            Ok(Written::Seconds(0)) => Err(D::Error::custom("a length of time is at least a second")),
+            Ok(Written::Seconds(seconds)) => Ok(Self { seconds }),
+            Ok(Written::Words(words)) => words.parse().map_err(D::Error::custom),
+            Err(_) => Err(D::Error::custom(
+                "expected a length of time like 90s, 5m, 26h or 7d",
+            )),
+        }
     }
 }
 
@@ -103,6 +114,18 @@ mod tests {
             "9999999999999999999d",
         ] {
             assert!(bad.parse::<Span>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_for_programs_can_be_read_again() {
+        for text in ["90s", "5m", "26h", "7d"] {
+            let span: Span = text.parse().expect(text);
+            let written = serde_json::to_string(&span).expect("is written");
+            assert_eq!(serde_json::from_str::<Span>(&written).expect("is read"), span);
+        }
+        for bad in ["0", "-5", "1.5", "true", "\"5\"", "[]"] {
+            assert!(serde_json::from_str::<Span>(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The store's tests take a store, so that they can run over every database that there will be.
 
 mod audit;
+mod checks;
 mod inventory;
 mod jobs;
 mod opening;

@@ -6,7 +6,9 @@ mod outside;
 use serde::{Deserialize, Serialize};
 
 pub use inside::{CommandCheck, FreshnessCheck, UnitCheck};
-pub use outside::{HttpCheck, TcpCheck, TlsCheck};
+pub use outside::{
+    DnsCheck, HttpCheck, JsonExpectation, Method, Place, RecordType, SshCheck, TcpCheck, TlsCheck, Trust,
+};
 
 use super::span::Span;
 use super::{Problem, Renderer, Variables};
@@ -59,6 +61,10 @@ pub enum Question {
     Tcp(TcpCheck),
     /// Is the certificate good, and for how long? Asked from outside.
     Tls(TlsCheck),
+    /// Does a name lead where it should? Asked from outside.
+    Dns(DnsCheck),
+    /// Does the host's SSH server answer, with the key that is known? Asked from outside.
+    Ssh(SshCheck),
     /// Is a unit of systemd active? Asked on the host.
     Unit(UnitCheck),
     /// What does a program say? Asked on the host.
@@ -100,30 +106,38 @@ impl CheckEntry {
         let title = title.map(|(language, text)| (language.to_owned(), text.clone().into()));
         fields.insert("title".to_owned(), toml::Table::from_iter(title).into());
         let check: Check = super::rendered(renderer, &fields, variables)?;
-        if check.attempts == 0 || check.recovery == 0 {
-            return Err(Problem::new("attempts and recovery are at least 1"));
-        }
-        match check.question.mistake() {
+        match check.mistake() {
             Some(mistake) => Err(Problem::new(mistake)),
             None => Ok(Some(check)),
         }
     }
 }
 
+impl Check {
+    /// What is wrong with it, for whoever wrote it.
+    pub fn mistake(&self) -> Option<&'static str> {
+        if self.attempts == 0 || self.recovery == 0 {
+            return Some("attempts and recovery are at least 1");
+        }
+        self.question.mistake()
+    }
+}
+
 impl Question {
+    /// Whether the controller asks it; the others the agent answers.
+    pub fn is_outside(&self) -> bool {
+        match self {
+            Self::Http(_) | Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Ssh(_) => true,
+            Self::Unit(_) | Self::Command(_) | Self::Freshness(_) => false,
+        }
+    }
+
     fn mistake(&self) -> Option<&'static str> {
         match self {
-            Self::Http(http) if !http.url.starts_with("https://") && !http.url.starts_with("http://") => {
-                Some("url: expected an address that begins with https:// or http://")
-            }
-            Self::Http(http)
-                if http
-                    .json
-                    .as_ref()
-                    .is_some_and(|json| !json.pointer.starts_with('/')) =>
-            {
-                Some("json, pointer: expected one that begins with /")
-            }
+            Self::Http(http) => http.mistake(),
+            Self::Tcp(tcp) => tcp.mistake(),
+            Self::Tls(tls) => tls.mistake(),
+            Self::Dns(dns) => dns.mistake(),
             Self::Unit(unit) if !unit.unit.contains('.') => {
                 Some("unit: expected its whole name, for example nginx.service")
             }

@@ -1,0 +1,183 @@
+//! What is asked of Allmende itself, and whether hosts still are as they were set up: figures come in, answers go out.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::say;
+use crate::model::{Answer, Figure, Job, Status};
+
+/// Below this share of free room a disk needs somebody soon, and now; percent.
+const LITTLE_ROOM: (u64, u64) = (10, 5);
+
+/// A job that waits longer than this needs somebody soon, and now.
+const LONG_WAIT: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(3600));
+
+/// Checks that are later than this need somebody soon, and now.
+const LATE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+
+/// The room that is left for Allmende's data.
+pub fn disk(folder: &str, free_bytes: u64, total_bytes: u64) -> Answer {
+    let free = free_bytes
+        .saturating_mul(100)
+        .checked_div(total_bytes)
+        .unwrap_or(0);
+    let status = below(free, LITTLE_ROOM);
+    let values = json!({ "free": free, "free_mb": free_bytes / 1_000_000, "folder": folder });
+    Answer {
+        status,
+        figure: figure(free, "%"),
+        sentence: say("own.disk", &values),
+        advice: (status != Status::Ok).then(|| say("own.disk_advice", &values)),
+    }
+}
+
+/// Jobs that wait (the oldest first, with how long) and jobs that stay interrupted.
+pub fn queue(waiting: &[Job], oldest: Duration, interrupted: &[Job]) -> Answer {
+    if let Some(newest) = interrupted.last() {
+        let values = json!({ "count": interrupted.len(), "title": newest.title, "job": newest.id });
+        return Answer {
+            status: Status::Warning,
+            figure: figure(interrupted.len() as u64, ""),
+            sentence: say("own.interrupted", &values),
+            advice: Some(say("own.interrupted_advice", &values)),
+        };
+    }
+    let Some(first) = waiting.first() else {
+        return Answer {
+            status: Status::Ok,
+            figure: figure(0, ""),
+            sentence: say("own.queue_empty", json!({})),
+            advice: None,
+        };
+    };
+    let status = above(oldest, LONG_WAIT);
+    let values = json!({ "count": waiting.len(), "minutes": oldest.as_secs() / 60, "title": first.title });
+    Answer {
+        status,
+        figure: figure(waiting.len() as u64, ""),
+        sentence: say("own.queue", &values),
+        advice: (status != Status::Ok).then(|| say("own.queue_advice", json!({}))),
+    }
+}
+
+/// How late checks are.
+pub fn lag(late: Duration) -> Answer {
+    let status = above(late, LATE);
+    Answer {
+        status,
+        figure: figure(late.as_secs(), "s"),
+        sentence: say("own.lag", json!({ "seconds": late.as_secs() })),
+        advice: (status != Status::Ok).then(|| say("own.lag_advice", json!({}))),
+    }
+}
+
+/// Whether a host is as it was set up: of `count` resources these differ, by name.
+pub fn drift(host: &str, count: usize, differing: &[String]) -> Answer {
+    let changed = differing.len();
+    let Some(example) = differing.first() else {
+        return Answer {
+            status: Status::Ok,
+            figure: figure(0, ""),
+            sentence: say("own.as_planned", json!({ "count": count })),
+            advice: None,
+        };
+    };
+    let values = json!({ "changed": changed, "count": count, "example": example });
+    Answer {
+        status: Status::Warning,
+        figure: figure(changed as u64, ""),
+        sentence: say("own.drift", &values),
+        advice: Some(say("own.drift_advice", json!({ "host": host }))),
+    }
+}
+
+fn figure(value: u64, unit: &str) -> Option<Figure> {
+    Some(Figure {
+        // Exact up to 2^53, which no figure here comes near.
+        value: value as f64,
+        unit: unit.to_owned(),
+    })
+}
+
+fn below(value: u64, (warning, critical): (u64, u64)) -> Status {
+    if value < critical {
+        Status::Critical
+    } else if value < warning {
+        Status::Warning
+    } else {
+        Status::Ok
+    }
+}
+
+fn above(value: Duration, (warning, critical): (Duration, Duration)) -> Status {
+    if value > critical {
+        Status::Critical
+    } else if value > warning {
+        Status::Warning
+    } else {
+        Status::Ok
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::JobState;
+
+    fn job(id: i64, title: &str) -> Job {
+        Job {
+            id,
+            operation: "host.apply".to_owned(),
+            parameters: json!({}),
+            title: title.to_owned(),
+            actor: "anna".to_owned(),
+            state: JobState::Queued,
+            holder: None,
+            lease_until: None,
+            attempts: 0,
+            created_at: Timestamp::UNIX_EPOCH,
+            started_at: None,
+            ended_at: None,
+            outcome: None,
+        }
+    }
+
+    #[test]
+    fn little_room_is_told_with_what_to_do() {
+        assert_eq!(disk("/data", 50, 100).status, Status::Ok);
+        assert_eq!(disk("/data", 9, 100).status, Status::Warning);
+        let full = disk("/data", 4_000_000, 100_000_000);
+        assert_eq!(full.status, Status::Critical);
+        assert!(full.sentence.de.contains("4 % frei (4 MB)"), "{full:?}");
+        assert!(full.advice.expect("advice").en.contains("du -xh /data"));
+        assert_eq!(disk("/data", 0, 0).status, Status::Critical);
+    }
+
+    #[test]
+    fn a_queue_that_stands_still_and_jobs_that_were_cut_off_are_told() {
+        let waiting = [job(7, "apply web1")];
+        assert_eq!(queue(&[], Duration::ZERO, &[]).status, Status::Ok);
+        assert_eq!(queue(&waiting, Duration::from_secs(5), &[]).status, Status::Ok);
+        let stuck = queue(&waiting, Duration::from_secs(1200), &[]);
+        assert_eq!(stuck.status, Status::Warning);
+        assert!(
+            stuck.sentence.en.contains("for 20 minutes: apply web1"),
+            "{stuck:?}"
+        );
+        let cut = queue(&[], Duration::ZERO, &[job(9, "remove wiki")]);
+        assert!(cut.advice.expect("advice").de.contains("allmende job retry 9"));
+    }
+
+    #[test]
+    fn what_was_changed_by_hand_is_told_with_an_example() {
+        assert_eq!(drift("web1", 40, &[]).status, Status::Ok);
+        let changed = drift("web1", 40, &["file /etc/motd".to_owned()]);
+        assert_eq!(changed.status, Status::Warning);
+        assert!(changed.sentence.en.contains("1 of 40"), "{changed:?}");
+        assert_eq!(lag(Duration::from_secs(3)).status, Status::Ok);
+        assert_eq!(lag(Duration::from_secs(700)).status, Status::Critical);
+    }
+}

@@ -1,0 +1,267 @@
+//! Incidents: runs of bad answers, from first to last; and how a check stands between its answers.
+
+use std::collections::VecDeque;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, CheckKey, Name, Status, Subject, Text};
+
+/// How a check stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckState {
+    /// How well it is, once that counted.
+    pub status: Status,
+    /// Since when it is so; none before the first answer.
+    pub since: Option<Timestamp>,
+    /// Bad answers in a row.
+    pub bad: u32,
+    /// Good answers in a row.
+    pub good: u32,
+    /// The first of the bad answers that have not been followed by a recovery.
+    pub first_bad: Option<Timestamp>,
+    /// The worst that its open incident has been; none while no incident is open.
+    pub open: Option<Status>,
+    /// Whether it comes and goes.
+    pub flapping: bool,
+    /// Whether the last answers were good, the newest last: for finding out whether it flaps.
+    pub recent: VecDeque<bool>,
+    /// When the last answer came.
+    pub asked_at: Option<Timestamp>,
+}
+
+impl Default for CheckState {
+    fn default() -> Self {
+        Self {
+            status: Status::Ok,
+            since: None,
+            bad: 0,
+            good: 0,
+            first_bad: None,
+            open: None,
+            flapping: false,
+            recent: VecDeque::new(),
+            asked_at: None,
+        }
+    }
+}
+
+/// How an answer changed what people should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IncidentChange {
+    /// It is bad, and that counts.
+    Opened(Status),
+    /// It is worse than it ever was in this incident.
+    Worsened(Status),
+    /// It is less bad.
+    Eased(Status),
+    /// It comes and goes; until that ends it stays one incident.
+    Flapping,
+    /// It is over.
+    Recovered,
+}
+
+/// What a judgement came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// How the check stands now.
+    pub state: CheckState,
+    /// What people should know; at most one thing an answer.
+    pub change: Option<IncidentChange>,
+    /// Whether it should be asked again soon, because the answer does not count yet.
+    pub again_soon: bool,
+}
+
+/// What keeps an incident from being opened. Nothing keeps one from being closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether a maintenance window is open.
+    pub maintenance: bool,
+    /// How the host is reached on which it depends.
+    pub host: HostContact,
+}
+
+/// How a host is reached on which a check depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostContact {
+    /// It depends on none, or that is not watched.
+    None,
+    /// Its last answer, at this time, was a good one.
+    Good(Timestamp),
+    /// Its last answer was bad: whatever else is bad on that host is explained by it.
+    Bad,
+}
+
+/// A check, how it stands, and its last answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// Its name.
+    #[serde(serialize_with = "displayed")]
+    pub key: CheckKey,
+    /// What is asked.
+    pub title: Text,
+    /// Whose it is.
+    pub organisation: Option<Name>,
+    /// The host that it depends on.
+    pub host: Option<Name>,
+    /// How it stands.
+    pub state: CheckState,
+    /// The last answer.
+    pub answer: Answer,
+    /// When that came.
+    pub asked_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: i64,
+}
+
+/// An incident.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Incident {
+    /// Its number.
+    pub id: i64,
+    /// The check.
+    #[serde(serialize_with = "displayed")]
+    pub key: CheckKey,
+    /// What is asked.
+    pub title: Text,
+    /// Whose it is.
+    pub organisation: Option<Name>,
+    /// The host that it depends on.
+    pub host: Option<Name>,
+    /// How bad it is now, or was in the end.
+    pub severity: Status,
+    /// The first bad answer.
+    pub first_bad_at: Timestamp,
+    /// When it counted.
+    pub opened_at: Timestamp,
+    /// When it was over.
+    pub recovered_at: Option<Timestamp>,
+    /// Who takes care of it.
+    pub acknowledged: Option<Acknowledgement>,
+}
+
+/// Somebody takes care of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Who.
+    pub by: String,
+    /// What they say to it.
+    pub note: String,
+    /// Until when; none: until it is over.
+    pub until: Option<Timestamp>,
+}
+
+/// Something that happened to an incident.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IncidentEvent {
+    /// When.
+    pub at: Timestamp,
+    /// `opened`, `worsened`, `eased`, `flapping`, `acknowledged`, `recovered`.
+    pub kind: String,
+    /// How bad it was then.
+    pub severity: Status,
+    /// What was found, or said.
+    pub sentence: Text,
+}
+
+/// A time in which nobody is alarmed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Maintenance {
+    /// Its number.
+    pub id: i64,
+    /// What it is about.
+    pub about: MaintenanceScope,
+    /// When.
+    pub plan: MaintenancePlan,
+    /// Why.
+    pub reason: String,
+    /// Who made it.
+    pub made_by: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// When somebody ended it for good.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What a maintenance window is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaintenanceScope {
+    /// All that an organisation has.
+    Organisation(Name),
+    /// A host, and all services on it.
+    Host(Name),
+    /// A service: `kita-sonne/cloud`.
+    Service(String),
+}
+
+/// When a maintenance window is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaintenancePlan {
+    /// Once.
+    Once {
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+/// How many answers are looked at to find out whether something flaps.
+pub const RECENT_ANSWERS: usize = 21;
+
+impl Maintenance {
+    /// Whether nobody is alarmed about this subject at this time.
+    pub fn covers(
+        &self,
+        subject: &Subject,
+        organisation: Option<&Name>,
+        host: Option<&Name>,
+        at: Timestamp,
+    ) -> bool {
+        let about = match &self.about {
+            MaintenanceScope::Organisation(name) => organisation == Some(name),
+            MaintenanceScope::Host(name) => {
+                host == Some(name) || matches!(subject, Subject::Host(subject) if subject == name)
+            }
+            MaintenanceScope::Service(name) => {
+                matches!(subject, Subject::Service(service) if service.to_string() == *name)
+            }
+        };
+        about && self.ended_at.is_none_or(|ended| at < ended) && self.plan.is_open(at)
+    }
+}
+
+impl MaintenancePlan {
+    /// Whether it is open at this time.
+    pub fn is_open(&self, at: Timestamp) -> bool {
+        match self {
+            Self::Once { from, until } => (*from..*until).contains(&at),
+        }
+    }
+
+    /// Whether it will be open at some time after this one.
+    pub fn is_over(&self, at: Timestamp) -> bool {
+        match self {
+            Self::Once { until, .. } => *until <= at,
+        }
+    }
+}
+
+impl Incident {
+    /// How long it lasted, or lasts by now.
+    pub fn duration(&self, now: Timestamp) -> SignedDuration {
+        self.recovered_at.unwrap_or(now).duration_since(self.first_bad_at)
+    }
+
+    /// Whether somebody takes care of it at this time.
+    pub fn is_acknowledged(&self, at: Timestamp) -> bool {
+        let ends = |acknowledged: &Acknowledgement| acknowledged.until.is_none_or(|until| at < until);
+        self.acknowledged.as_ref().is_some_and(ends)
+    }
+}
+
+fn displayed<S: serde::Serializer>(key: &CheckKey, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(key)
+}
