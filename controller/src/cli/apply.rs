@@ -105,7 +105,11 @@ impl Targets {
                     .map(|name| name.parse())
                     .collect::<Result<_, _>>()
                     .map_err(|error| OperationError::Refused(format!("{error}")))?;
-                Ok(ApplyHost { host, services })
+                Ok(ApplyHost {
+                    host,
+                    services,
+                    everything: false,
+                })
             })
             .collect()
     }

@@ -110,6 +110,7 @@ pub async fn run(arguments: &Demo, data_dir: &Path, style: Style) -> Result<Answ
             organisation: Some(organisation),
             service: service.clone(),
         }],
+        everything: false,
     };
     let plan = apply.plan(&controller).await?;
     print!("{}", show(&plan, false, style));

@@ -122,7 +122,8 @@ fn duration(job: &Job) -> String {
     }
 }
 
-fn state(state: JobState, style: Style) -> String {
+/// The word for a state, painted.
+pub fn state(state: JobState, style: Style) -> String {
     match state {
         JobState::Succeeded => style.green(state.as_str()),
         JobState::Failed | JobState::Interrupted => style.red(state.as_str()),

@@ -35,6 +35,7 @@ mod maintenance;
 mod organisation;
 mod pages;
 mod plan_view;
+mod schedule;
 mod serve;
 mod service;
 mod status;
@@ -115,6 +116,8 @@ enum Command {
     Export(inventory::Export),
     /// Takes over what `export` wrote, or what you wrote like it
     Import(inventory::Import),
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     Serve(serve::Serve),
     /// Checks: what is asked again and again, and what comes back
     #[command(subcommand)]
@@ -231,6 +234,7 @@ impl Cli {
             Command::Status(json) => status::run(json, &self.open().await?, style).await,
             Command::Export(command) => inventory::export(command, &self.open().await?).await,
             Command::Import(command) => inventory::import(command, &self.open().await?, style).await,
+            Command::Schedule(command) => schedule::run(command, &self.open().await?, style).await,
             Command::Serve(command) => serve::run(command, &self.data_dir(), &self.templates).await,
             Command::Check(command) => check::run(command, &self.open().await?, style).await,
             Command::Incident(command) => incident::run(command, &self.open().await?, style).await,

@@ -150,6 +150,7 @@ async fn attempt(
     let apply = ApplyHost {
         host,
         services: vec![service.clone()],
+        everything: false,
     };
     job(&apply, &controller, style).await?;
     let mut bad = Vec::new();

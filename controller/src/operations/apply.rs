@@ -13,13 +13,19 @@ pub struct ApplyHost {
     /// The host.
     pub host: Name,
     /// The services; with none, the host itself alone.
+    #[serde(default)]
     pub services: Vec<ServiceRef>,
+    /// All services on the host, whichever there are when it is done: for schedules, which outlive today's list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub everything: bool,
 }
 
 impl ApplyHost {
     fn names(&self) -> String {
         let names: Vec<String> = self.services.iter().map(ToString::to_string).collect();
-        if names.is_empty() {
+        if self.everything {
+            format!("{} and everything on it", self.host)
+        } else if names.is_empty() {
             self.host.to_string()
         } else {
             format!("{} on {}", names.join(", "), self.host)
@@ -28,6 +34,10 @@ impl ApplyHost {
 
     async fn inventory(&self, controller: &Controller) -> Result<(Host, Vec<Service>), OperationError> {
         let host = controller.store.hosts().get(&self.host).await?;
+        if self.everything {
+            let services = controller.store.services().on_host(&self.host).await?;
+            return Ok((host, services));
+        }
         let mut services = Vec::new();
         for reference in &self.services {
             services.push(controller.store.services().find(reference).await?);

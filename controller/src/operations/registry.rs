@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    ApplyHost, ClaimedJob, Controller, LockHost, Observer, Operation, OperationError, RemoveService,
-    UnlockHost, hand_over,
+    ApplyHost, ClaimedJob, Controller, LockHost, Observer, Operation, OperationError, Prepared,
+    RemoveService, Risk, Scope, UnlockHost, hand_over, prepare,
 };
-use crate::model::{Actor, Job, JobId, Outcome};
+use crate::model::{Actor, Job, JobId, Outcome, Role};
 
 /// Lists the operations; each line is all that it takes for one to be asked for by name.
 macro_rules! requests {
@@ -42,6 +42,51 @@ macro_rules! requests {
             pub fn is_repeatable(&self) -> bool {
                 match self {
                     $(Self::$Operation(_) => $Operation::REPEATABLE),+
+                }
+            }
+
+            /// How much an operation can spoil, by its name; none where there is no such operation.
+            pub fn risk_of(name: &str) -> Option<Risk> {
+                match name {
+                    $($Operation::NAME => Some($Operation::RISK),)+
+                    _ => None,
+                }
+            }
+
+            /// In a few words what it is about.
+            pub fn title(&self) -> String {
+                match self {
+                    $(Self::$Operation(operation) => operation.title()),+
+                }
+            }
+
+            /// The lowest role that may ask for it; see [`Operation::role`].
+            ///
+            /// # Errors
+            /// When that depends on something that does not exist.
+            pub async fn role(&self, controller: &Controller) -> Result<Role, OperationError> {
+                match self {
+                    $(Self::$Operation(operation) => operation.role(controller).await),+
+                }
+            }
+
+            /// What it is about; see [`Operation::scope`].
+            ///
+            /// # Errors
+            /// When it is about something that does not exist.
+            pub async fn scope(&self, controller: &Controller) -> Result<Scope, OperationError> {
+                match self {
+                    $(Self::$Operation(operation) => operation.scope(controller).await),+
+                }
+            }
+
+            /// What becomes a job; see [`prepare`].
+            ///
+            /// # Errors
+            /// Why it is refused.
+            pub async fn prepare(&self, controller: &Controller, actor: &Actor) -> Result<Prepared, OperationError> {
+                match self {
+                    $(Self::$Operation(operation) => prepare(controller, actor, operation).await),+
                 }
             }
 

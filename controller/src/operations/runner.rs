@@ -5,6 +5,7 @@ mod holder;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,7 +17,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 
 use super::{Controller, Operation, OperationError, Scope};
-use crate::model::{Actor, Job, JobEvent, JobEventKind, JobId, JobState, Outcome, Role};
+use crate::model::{Actor, Job, JobEvent, JobEventKind, JobId, JobState, Name, Outcome, Role};
 use crate::store::{AuditPhase, AuditRecord, Claimed, NewJob, Store, StoreError};
 pub use holder::Holder;
 
@@ -131,6 +132,56 @@ pub async fn hand_over<O: Operation>(
     ask(controller, actor, operation, true).await
 }
 
+/// What becomes a job, without making it one.
+pub struct Prepared {
+    /// The operation's name.
+    pub operation: &'static str,
+    /// Its parameters as they are kept.
+    pub parameters: serde_json::Value,
+    /// In a few words what it is about.
+    pub title: String,
+    /// Hosts that it changes.
+    pub hosts: BTreeSet<Name>,
+}
+
+/// Whether somebody may ask for an operation now, for whoever makes the job and the audit log's entry in a transaction of
+/// their own.
+///
+/// # Errors
+/// Why it is refused; nothing is written down.
+pub async fn prepare<O: Operation>(
+    controller: &Controller,
+    actor: &Actor,
+    operation: &O,
+) -> Result<Prepared, OperationError> {
+    let scope = allow(controller, actor, operation).await?;
+    Ok(Prepared {
+        operation: O::NAME,
+        parameters: kept(controller, operation).await?,
+        title: operation.title(),
+        hosts: scope.hosts,
+    })
+}
+
+async fn allow<O: Operation>(
+    controller: &Controller,
+    actor: &Actor,
+    operation: &O,
+) -> Result<Scope, OperationError> {
+    authorise(controller, actor, operation.role(controller).await?)?;
+    let scope = operation.scope(controller).await?;
+    refuse_locked(controller, &scope).await?;
+    Ok(scope)
+}
+
+async fn kept<O: Operation>(
+    controller: &Controller,
+    operation: &O,
+) -> Result<serde_json::Value, OperationError> {
+    serde_json::to_value(operation.kept(controller).await)
+        .map_err(|error| OperationError::Refused(format!("the parameters cannot be written down: {error}")))
+}
+
 /// Authorises, and makes the job that the audit log knows.
 async fn ask<O: Operation>(
     controller: &Controller,
@@ -139,17 +190,8 @@ async fn ask<O: Operation>(
     handed_over: bool,
 ) -> Result<JobId, OperationError> {
     let title = operation.title();
-    let parameters = serde_json::to_value(operation.kept(controller).await).map_err(|error| {
-        OperationError::Refused(format!("the parameters cannot be written down: {error}"))
-    })?;
-    let allowed = async {
-        authorise(controller, actor, operation.role(controller).await?)?;
-        let scope = operation.scope(controller).await?;
-        refuse_locked(controller, &scope).await?;
-        Ok(scope)
-    };
-    let scope: Result<Scope, OperationError> = allowed.await;
-    let scope = match scope {
+    let parameters = kept(controller, operation).await?;
+    let scope = match allow(controller, actor, operation).await {
         Ok(scope) => scope,
         Err(error) => {
             let refused = AuditRecord {

@@ -3,6 +3,7 @@
 //! Every task ends when [`Stop`] says so. Whatever must not be forgotten is in the store before it begins, so that a server
 //! may be killed at any moment; several may run on one store.
 
+mod clock;
 mod housekeeping;
 mod install;
 mod page;
@@ -67,6 +68,7 @@ pub async fn run(data_dir: &Path, templates: &[PathBuf]) -> Result<(), ServerErr
     tasks.spawn(workers::work(controller.clone(), stop.clone()));
     tasks.spawn(sweep::keep(controller.clone(), stop.clone()));
     tasks.spawn(housekeeping::keep(controller.clone(), stop.clone()));
+    tasks.spawn(clock::tick(controller.clone(), stop.clone()));
     tasks.spawn(page::answer(controller.clone(), listener, stop.clone()));
     tasks.spawn(systemd::feed_watchdog(stop.clone()));
     log(&format!("serving {} on http://{address}/", data_dir.display()));

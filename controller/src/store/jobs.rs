@@ -101,35 +101,7 @@ impl Jobs<'_> {
         hosts: impl IntoIterator<Item = &Name>,
     ) -> Result<JobId, StoreError> {
         let mut transaction = self.0.begin().await?;
-        let id: JobId = sqlx::query_scalar(
-            "INSERT INTO jobs (operation, parameters, title, actor, state, created_at, handed_over)
-             VALUES ($1, $2, $3, $4, 'queued', $5, $6) RETURNING id",
-        )
-        .bind(job.operation)
-        .bind(to_json(job.parameters)?)
-        .bind(job.title)
-        .bind(job.actor)
-        .bind(now().as_millisecond())
-        .bind(i64::from(job.handed_over))
-        .fetch_one(&mut *transaction)
-        .await?;
-        for host in hosts {
-            let host = hosts::id(&mut transaction, host).await?;
-            sqlx::query("INSERT INTO job_hosts (job_id, host_id) VALUES ($1, $2)")
-                .bind(id)
-                .bind(host)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        let record = AuditRecord {
-            actor: job.actor,
-            operation: job.operation,
-            parameters: job.parameters,
-            phase: AuditPhase::Asked,
-            job: Some(id),
-            message: job.title,
-        };
-        audit::append(self.0, &mut transaction, record).await?;
+        let id = insert(self.0, &mut transaction, job, hosts).await?;
         transaction.commit().await?;
         Ok(id)
     }
@@ -177,18 +149,67 @@ impl Jobs<'_> {
     /// Writes down what happened.
     pub async fn add_events(&self, id: JobId, events: &[JobEvent]) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
-        for event in events {
-            sqlx::query("INSERT INTO job_events (job_id, sequence, at, event) VALUES ($1, $2, $3, $4)")
-                .bind(id)
-                .bind(event.sequence)
-                .bind(event.at.as_millisecond())
-                .bind(to_json(&event.event)?)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        insert_events(&mut transaction, id, events).await?;
         transaction.commit().await?;
         Ok(())
     }
+}
+
+/// Makes a job, and its entry in the audit log, as part of a transaction.
+pub(super) async fn insert(
+    store: &Store,
+    connection: &mut SqliteConnection,
+    job: NewJob<'_>,
+    hosts: impl IntoIterator<Item = &Name>,
+) -> Result<JobId, StoreError> {
+    let id: JobId = sqlx::query_scalar(
+        "INSERT INTO jobs (operation, parameters, title, actor, state, created_at, handed_over)
+         VALUES ($1, $2, $3, $4, 'queued', $5, $6) RETURNING id",
+    )
+    .bind(job.operation)
+    .bind(to_json(job.parameters)?)
+    .bind(job.title)
+    .bind(job.actor)
+    .bind(now().as_millisecond())
+    .bind(i64::from(job.handed_over))
+    .fetch_one(&mut *connection)
+    .await?;
+    for host in hosts {
+        let host = hosts::id(connection, host).await?;
+        sqlx::query("INSERT INTO job_hosts (job_id, host_id) VALUES ($1, $2)")
+            .bind(id)
+            .bind(host)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let record = AuditRecord {
+        actor: job.actor,
+        operation: job.operation,
+        parameters: job.parameters,
+        phase: AuditPhase::Asked,
+        job: Some(id),
+        message: job.title,
+    };
+    audit::append(store, connection, record).await?;
+    Ok(id)
+}
+
+/// Writes down what happened, as part of a transaction.
+pub(super) async fn insert_events(
+    connection: &mut SqliteConnection,
+    id: JobId,
+    events: &[JobEvent],
+) -> Result<(), StoreError> {
+    for event in events {
+        sqlx::query("INSERT INTO job_events (job_id, sequence, at, event) VALUES ($1, $2, $3, $4)")
+            .bind(id)
+            .bind(event.sequence)
+            .bind(event.at.as_millisecond())
+            .bind(to_json(&event.event)?)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn get(connection: &mut SqliteConnection, id: JobId) -> Result<Job, StoreError> {

@@ -15,6 +15,7 @@ mod jobs;
 mod open;
 mod organisations;
 mod queue;
+mod schedules;
 mod secrets;
 mod servers;
 mod services;
@@ -36,6 +37,7 @@ pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
 pub use organisations::Organisations;
 pub use queue::Cancelled;
+pub use schedules::{DueSchedule, ScheduleRun, Schedules, Serving, Start};
 pub use secrets::Secrets;
 pub use servers::Servers;
 pub use services::Services;
@@ -88,6 +90,11 @@ impl Store {
     /// The servers that are running.
     pub fn servers(&self) -> Servers<'_> {
         Servers(self)
+    }
+
+    /// Schedules, and the times that were served.
+    pub fn schedules(&self) -> Schedules<'_> {
+        Schedules(self)
     }
 
     /// The audit log.

@@ -6,6 +6,7 @@ mod inventory;
 mod jobs;
 mod opening;
 mod queue;
+mod schedules;
 
 use allmende_agent::protocol::Facts;
 use sha2::{Digest, Sha256};
