@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 6] = [
     &["cli"],
     &["operations"],
-    &["provision", "lab", "health"],
+    &["provision", "lab", "health", "notify"],
     &["fleet", "vault", "catalogue"],
     &["store", "settings"],
     &["model"],

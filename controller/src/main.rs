@@ -10,6 +10,7 @@ mod lab;
 #[cfg(test)]
 mod layers;
 mod model;
+mod notify;
 mod operations;
 mod provision;
 mod settings;

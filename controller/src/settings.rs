@@ -16,6 +16,27 @@ pub struct Settings {
     pub templates: Vec<PathBuf>,
     /// How many hosts are worked on at the same time.
     pub parallel_hosts: usize,
+    /// The dead-man's switch.
+    pub deadman: Deadman,
+}
+
+/// The dead-man's switch: what tells people that the controller itself is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deadman {
+    /// An address that is called every minute, at a service that tells somebody when the calls stop, such as Healthchecks.
+    pub url: Option<String>,
+    /// After how many minutes of being away the people who are marked for it are told, once the controller is back.
+    pub away_minutes: u32,
+}
+
+impl Default for Deadman {
+    fn default() -> Self {
+        Self {
+            url: None,
+            away_minutes: 10,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -23,6 +44,7 @@ impl Default for Settings {
         Self {
             templates: Vec::new(),
             parallel_hosts: 8,
+            deadman: Deadman::default(),
         }
     }
 }
@@ -68,6 +90,11 @@ impl Settings {
         if settings.parallel_hosts == 0 {
             return Err(wrong("parallel_hosts must be at least 1".to_owned()));
         }
+        if settings.deadman.away_minutes < 2 {
+            return Err(wrong(
+                "deadman.away_minutes must be at least 2: the heart beats once a minute".to_owned(),
+            ));
+        }
         Ok(settings)
     }
 }
@@ -86,7 +113,9 @@ mod tests {
         write("paralel_hosts = 3\n");
         let error = Settings::load(folder.path()).expect_err("refused").to_string();
         assert!(error.contains("paralel_hosts"), "{error}");
-        write("parallel_hosts = 0\n");
-        assert!(Settings::load(folder.path()).is_err());
+        for bad in ["parallel_hosts = 0\n", "[deadman]\naway_minutes = 1\n"] {
+            write(bad);
+            assert!(Settings::load(folder.path()).is_err(), "{bad}");
+        }
     }
 }

@@ -1,24 +1,33 @@
 //! Plain types: what the words of Allmende mean. No input, no output.
 
+mod channel;
 mod host;
 mod inventory;
 mod job;
 mod jump;
 mod name;
+mod notice;
 mod organisation;
 mod person;
+mod recipient;
 mod secret;
 mod service;
 mod text;
 mod watch;
 
+pub use channel::{Channel, ChannelHealth, ChannelKind, Encryption, Server, Way, is_loopback};
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use jump::{Jump, JumpAddress};
 pub use name::{InvalidName, Name, ServiceRef, instance_name};
+pub use notice::{
+    Content, Delivery, DeliveryKind, DeliveryState, Digest, DigestIncident, DigestJob, IncidentNotice, NoticeKind,
+    Overdue, Parcel, Standing, Step, Telling, Thread,
+};
 pub use organisation::{Contact, Organisation, Sector};
 pub use person::{Actor, Role};
+pub use recipient::{DEFAULT_ZONE, QuietHours, Recipient, Rule, Threshold, Zone};
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};
 pub use text::{Language, Text};

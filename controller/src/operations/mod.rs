@@ -12,6 +12,7 @@ mod host_keys;
 mod host_lock;
 mod host_repair;
 mod import;
+mod notify;
 mod organisation;
 mod runner;
 mod service;
@@ -34,6 +35,9 @@ pub use host_keys::{AcceptHostKey, RotateHostKey};
 pub use host_lock::{LockHost, UnlockHost};
 pub use host_repair::RepairHost;
 pub use import::{ImportInventory, open_secrets, seal_secrets};
+pub use notify::{
+    AddChannel, AddPerson, AddRule, EditChannel, EditPerson, RemoveChannel, RemovePerson, RemoveRule, TestChannel,
+};
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
 pub use runner::{JobContext, Observer, execute};
 pub use service::{AddService, EditService};

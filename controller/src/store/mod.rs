@@ -10,6 +10,7 @@ mod columns;
 mod error;
 mod hosts;
 mod jobs;
+mod notify;
 mod open;
 mod organisations;
 mod secrets;
@@ -28,6 +29,7 @@ pub use claims::{Claim, Claimed};
 pub use error::StoreError;
 pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
+pub use notify::{Beat, DeliveryClaim, LastWeek, NewDelivery, Notifications, PastIncident, PastJob};
 pub use organisations::Organisations;
 pub use secrets::Secrets;
 pub use services::Services;
@@ -69,6 +71,11 @@ impl Store {
     /// The audit log.
     pub fn audit(&self) -> Audit<'_> {
         Audit(self)
+    }
+
+    /// Channels, people who are told, rules, and messages on their way.
+    pub fn notifications(&self) -> Notifications<'_> {
+        Notifications(self)
     }
 
     /// Encrypted secrets and their keys; only the vault has a use for them.
