@@ -32,6 +32,9 @@ pub struct IncidentNotice {
     pub since: Timestamp,
     /// When this happened.
     pub at: Timestamp,
+    /// Until when somebody takes care of it, if they said an end.
+    #[serde(default)]
+    pub acknowledged_until: Option<Timestamp>,
     /// Whether something else explains it, so that nobody is told.
     pub hidden: bool,
 }
@@ -63,9 +66,11 @@ pub struct Thread {
     pub channel: Name,
     /// How bad it was when they were told.
     pub severity: Status,
-    /// How far the alert came.
+    /// How far the last alert came.
     pub standing: Standing,
-    /// The delivery with the alert.
+    /// Whether any alert of the incident reached them.
+    pub told: bool,
+    /// The delivery with the last alert.
     pub delivery: i64,
 }
 
@@ -121,8 +126,11 @@ pub enum Step {
     Withdraw,
     /// It is over for them.
     End,
-    /// It is not told again.
-    Quieten,
+    /// It is not told again before `until`; never, if there is none.
+    Quieten {
+        /// When somebody's promise to take care of it ends.
+        until: Option<Timestamp>,
+    },
 }
 
 /// A thread whose time has come to be told again.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::words;
 use crate::model::{
-    Content, DeliveryKind, Digest, IncidentNotice, Language, Name, Organisation, Parcel, Recipient, Status, Text,
+    Content, DeliveryKind, Digest, IncidentNotice, Language, Name, NoticeKind, Organisation, Parcel, Recipient, Status, Text,
 };
 
 static MAILS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../templates/mails");
@@ -112,6 +112,7 @@ pub fn compose(
             advice: notice
                 .advice
                 .as_ref()
+                .filter(|_| notice.kind != NoticeKind::Recovered)
                 .map(|advice| advice.spoken(language))
                 .filter(|advice| !advice.is_empty()),
             label: words::severity(notice.severity, language),
@@ -150,6 +151,7 @@ pub fn compose(
         organisation => common_organisation(&notices, organisations),
         contacts => contacts(&notices, person, organisations),
         channel => parcel.delivery.channel.as_str(),
+        over => kind == DeliveryKind::Recovery,
         now => moment(now),
         content,
     };

@@ -79,7 +79,10 @@ pub fn decide(
             .collect(),
         NoticeKind::Acknowledged => threads
             .iter()
-            .map(|thread| telling(thread, Step::Quieten))
+            .map(|thread| {
+                let until = notice.acknowledged_until;
+                telling(thread, Step::Quieten { until })
+            })
             .collect(),
         NoticeKind::Reminder => Vec::new(),
     }
@@ -138,18 +141,20 @@ fn recover(thread: &Thread, people: &[Recipient], now: Timestamp) -> Vec<Telling
         return vec![telling(thread, Step::End)];
     };
     let due = recipient.may_be_told(thread.severity, now + GROUPING);
-    match thread.standing {
-        Standing::Waiting => vec![telling(thread, Step::Withdraw), telling(thread, Step::End)],
-        Standing::Lost => vec![telling(thread, Step::End)],
-        Standing::Told => vec![telling(thread, Step::Recovery { due, after: None })],
-        Standing::Tried => vec![telling(
-            thread,
-            Step::Recovery {
-                due,
-                after: Some(thread.delivery),
-            },
-        )],
+    let last = match (thread.standing, thread.told) {
+        (Standing::Tried, _) => Step::Recovery {
+            due,
+            after: Some(thread.delivery),
+        },
+        (Standing::Told, _) | (_, true) => Step::Recovery { due, after: None },
+        (Standing::Waiting | Standing::Lost, false) => Step::End,
+    };
+    let mut steps = Vec::new();
+    if thread.standing == Standing::Waiting {
+        steps.push(Step::Withdraw);
     }
+    steps.push(last);
+    steps.into_iter().map(|step| telling(thread, step)).collect()
 }
 
 /// What is done about an incident that lasts, when its time has come to be told again.
@@ -161,8 +166,12 @@ pub fn remind(overdue: &Overdue, rules: &[Rule], people: &[Recipient], now: Time
         .and_then(|way| way.remind)
         .zip(find(people, &thread.person));
     let step = match (again, thread.standing) {
-        (None, _) | (_, Standing::Lost) => Step::Quieten,
-        (Some((after, person)), _) => {
+        (None, _) | (_, Standing::Lost) => Step::Quieten { until: None },
+        // First things first: what was not told cannot be told again.
+        (Some((after, _)), Standing::Waiting | Standing::Tried) => Step::Quieten {
+            until: Some(now + seconds(after)),
+        },
+        (Some((after, person)), Standing::Told) => {
             let severity = overdue.notice.severity;
             let due = person.may_be_told(severity, now);
             let remind_at = Some(person.may_be_told(severity, due + seconds(after)));

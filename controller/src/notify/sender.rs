@@ -12,7 +12,7 @@ use super::mail::Post;
 use super::message::{Message, compose};
 use super::{http, matrix, ntfy, routing, secret_name, webhook};
 use crate::model::{
-    Channel, ChannelHealth, Content, DeliveryKind, Name, Organisation, Parcel, Recipient, Rule, Secret, Way,
+    Channel, ChannelHealth, Content, DeliveryKind, Name, Organisation, Parcel, Recipient, Rule, Secret, Status, Way,
 };
 use crate::store::{DeliveryClaim, NewDelivery, Store, StoreError};
 use crate::vault::{SecretScope, Vault, VaultError};
@@ -42,6 +42,8 @@ pub struct Sender<'a> {
     client: Client,
     holder: String,
     click: Option<String>,
+    /// How long one attempt may take.
+    patience: Duration,
 }
 
 /// What a pass did.
@@ -98,6 +100,7 @@ impl<'a> Sender<'a> {
             client: http::client()?,
             holder: holder.into(),
             click: None,
+            patience: ATTEMPT,
         })
     }
 
@@ -105,6 +108,13 @@ impl<'a> Sender<'a> {
     #[must_use]
     pub fn opening(mut self, url: Option<String>) -> Self {
         self.click = url;
+        self
+    }
+
+    /// Waits no longer than this for an answer.
+    #[cfg(test)]
+    pub fn hurried(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -184,6 +194,10 @@ impl<'a> Sender<'a> {
                 .claim(*id, &self.holder, now + LEASE, now)
                 .await?;
             let Some((claim, parcel)) = claimed else { continue };
+            if let Some(morning) = in_quiet_hours(&parcel, book, now) {
+                notifications.postpone(claim, morning).await?;
+                continue;
+            }
             match self.attempt(&parcel, book, now).await? {
                 Ok(answer) => {
                     notifications.arrived(claim, &answer, now).await?;
@@ -231,11 +245,11 @@ impl<'a> Sender<'a> {
             }
         };
         let delivery = self.deliver(channel, secret.as_ref(), person, &message);
-        Ok(tokio::time::timeout(ATTEMPT, delivery).await.unwrap_or_else(|_| {
+        Ok(tokio::time::timeout(self.patience, delivery).await.unwrap_or_else(|_| {
             let said = format!(
                 "{} gave no answer within {} seconds",
                 channel.way.other_side(),
-                ATTEMPT.as_secs()
+                self.patience.as_secs()
             );
             Err(Failure::new(Fault::Channel, said))
         }))
@@ -391,6 +405,22 @@ impl<'a> Sender<'a> {
         }
         Ok(reported)
     }
+}
+
+/// When a message may be told that was due before the quiet hours of its person and is late: they hold for it, too.
+fn in_quiet_hours(parcel: &Parcel, book: &Book, now: Timestamp) -> Option<Timestamp> {
+    let waits = matches!(
+        parcel.delivery.kind,
+        DeliveryKind::Alert | DeliveryKind::Reminder | DeliveryKind::Digest
+    );
+    let worst = parcel.notices.iter().map(|notice| notice.severity).max();
+    let person = book
+        .people
+        .iter()
+        .find(|person| person.name == parcel.delivery.person)
+        .filter(|_| waits)?;
+    let earliest = person.may_be_told(worst.unwrap_or(Status::Ok), now);
+    (earliest > now).then_some(earliest)
 }
 
 /// Who is told instead, when somebody could not be told of something that matters.

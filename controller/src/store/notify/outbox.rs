@@ -178,6 +178,21 @@ impl Notifications<'_> {
         Ok(())
     }
 
+    /// It was not tried, because its time is later.
+    pub async fn postpone(&self, claim: Claim, due: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE notify_deliveries SET state = 'waiting', due_at = $3, attempts = attempts - 1, holder = NULL,
+                 lease_until = NULL
+             WHERE id = $1 AND attempts = $2 AND state = 'sending'",
+        )
+        .bind(claim.id)
+        .bind(claim.attempt)
+        .bind(due.as_millisecond())
+        .execute(&self.0.write)
+        .await?;
+        Ok(())
+    }
+
     /// It is given up; what should follow it is dropped. In the same transaction somebody else is told, if `instead` says whom.
     pub async fn give_up(
         &self,

@@ -23,6 +23,7 @@ struct ThreadRow {
     delivery_id: i64,
     state: Option<String>,
     attempts: Option<i64>,
+    told: i64,
     notice: String,
 }
 
@@ -40,6 +41,7 @@ impl ThreadRow {
                 (Some("sent") | None, _) => Standing::Told,
                 _ => Standing::Lost,
             },
+            told: self.told > 0,
             delivery: self.delivery_id,
         })
     }
@@ -58,8 +60,8 @@ impl Notifications<'_> {
         decide: impl Fn(&IncidentNotice, &[Rule], &[Recipient], &[Thread]) -> Vec<Telling> + Send,
     ) -> Result<usize, StoreError> {
         let mut transaction = self.0.begin().await?;
-        let notices = incidents::take_unrouted(&mut transaction, BATCH, now).await?;
-        if notices.is_empty() {
+        let (taken, notices) = incidents::take_unrouted(&mut transaction, BATCH, now).await?;
+        if taken == 0 {
             return Ok(0);
         }
         let rules = book::rules(&mut transaction).await?;
@@ -80,7 +82,7 @@ impl Notifications<'_> {
             }
         }
         transaction.commit().await?;
-        Ok(notices.len())
+        Ok(taken)
     }
 
     /// Tells again what its time has come for. Says how much that was.
@@ -92,7 +94,10 @@ impl Notifications<'_> {
     ) -> Result<usize, StoreError> {
         let mut transaction = self.0.begin().await?;
         let rows: Vec<ThreadRow> = sqlx::query_as(
-            "SELECT p.name AS person, c.name AS channel, t.severity, t.delivery_id, d.state, d.attempts, t.notice
+            "SELECT p.name AS person, c.name AS channel, t.severity, t.delivery_id, d.state, d.attempts, t.notice,
+             (SELECT COUNT(*) FROM notify_items i JOIN notify_deliveries a ON a.id = i.delivery_id
+              WHERE i.incident_id = t.incident_id AND i.person_id = t.person_id AND i.channel_id = t.channel_id
+                  AND a.kind = 'alert' AND a.state = 'sent') AS told
              FROM notify_threads t
              JOIN notify_people p ON p.id = t.person_id
              JOIN notify_channels c ON c.id = t.channel_id
@@ -132,7 +137,10 @@ impl Notifications<'_> {
 
 async fn threads(connection: &mut SqliteConnection, incident: i64) -> Result<Vec<Thread>, StoreError> {
     let rows: Vec<ThreadRow> = sqlx::query_as(
-        "SELECT p.name AS person, c.name AS channel, t.severity, t.delivery_id, d.state, d.attempts, t.notice
+        "SELECT p.name AS person, c.name AS channel, t.severity, t.delivery_id, d.state, d.attempts, t.notice,
+             (SELECT COUNT(*) FROM notify_items i JOIN notify_deliveries a ON a.id = i.delivery_id
+              WHERE i.incident_id = t.incident_id AND i.person_id = t.person_id AND i.channel_id = t.channel_id
+                  AND a.kind = 'alert' AND a.state = 'sent') AS told
          FROM notify_threads t
          JOIN notify_people p ON p.id = t.person_id
          JOIN notify_channels c ON c.id = t.channel_id
@@ -176,6 +184,7 @@ impl Writer<'_> {
                 self.set_reminder(telling, notice.incident, remind_at).await?;
             }
             Step::Recovery { due, after } => {
+                self.withdraw_reminders(telling, notice.incident).await?;
                 self.put(telling, notice, DeliveryKind::Recovery, due, after, &event)
                     .await?;
                 self.end(telling, notice.incident).await?;
@@ -186,7 +195,10 @@ impl Writer<'_> {
                 }
             }
             Step::End => self.end(telling, notice.incident).await?,
-            Step::Quieten => self.set_reminder(telling, notice.incident, None).await?,
+            Step::Quieten { until } => {
+                self.withdraw_reminders(telling, notice.incident).await?;
+                self.set_reminder(telling, notice.incident, until).await?;
+            }
         }
         Ok(())
     }
@@ -336,7 +348,26 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Takes an incident out of a message that was not tried yet; a message about nothing else is dropped.
+    /// Takes back what waits to be told again, perhaps until the end of quiet hours.
+    async fn withdraw_reminders(&mut self, telling: &Telling, incident: i64) -> Result<(), StoreError> {
+        let waiting: Vec<i64> = sqlx::query_scalar(
+            "SELECT DISTINCT d.id FROM notify_items i JOIN notify_deliveries d ON d.id = i.delivery_id
+             JOIN notify_people p ON p.id = i.person_id JOIN notify_channels c ON c.id = i.channel_id
+             WHERE i.incident_id = $1 AND p.name = $2 AND c.name = $3
+                 AND d.kind = 'reminder' AND d.state = 'waiting'",
+        )
+        .bind(incident)
+        .bind(telling.person.as_str())
+        .bind(telling.channel.as_str())
+        .fetch_all(&mut *self.connection)
+        .await?;
+        for delivery in waiting {
+            self.withdraw(incident, delivery).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes an incident out of a message that waits; a message about nothing else is dropped.
     async fn withdraw(&mut self, incident: i64, delivery: i64) -> Result<(), StoreError> {
         let others: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM notify_items WHERE delivery_id = $1 AND incident_id <> $2",
