@@ -9,11 +9,11 @@ use super::organisation::Changing;
 use super::style::Style;
 use super::template::Json;
 use super::{Answer, CliError, carry_out, perform, print_json, table};
-use crate::model::{Delivery, Name, Secret, Way};
+use crate::model::{Delivery, DeliveryState, Name, Secret, Way};
 use crate::notify::needs_secret;
 use crate::operations::{
-    AddChannel, AddPerson, AddRule, Controller, EditChannel, EditPerson, Operation, RemoveChannel, RemovePerson,
-    RemoveRule, TestChannel,
+    AddChannel, AddPerson, AddRule, Controller, EditChannel, EditPerson, Operation, RemoveChannel,
+    RemovePerson, RemoveRule, TestChannel,
 };
 
 /// What can be asked about telling people.
@@ -151,12 +151,14 @@ pub async fn run(command: &NotifyCommand, controller: &Controller, style: Style)
 
 fn log_row(delivery: &Delivery) -> Vec<String> {
     let at = delivery.sent_at.unwrap_or(delivery.created_at);
-    let state = match (&delivery.answer, delivery.state.as_str()) {
-        (Some(answer), state @ ("failed" | "waiting" | "sending")) => format!("{state}: {answer}"),
-        (_, state) => state.to_owned(),
+    let state = match (&delivery.answer, delivery.state) {
+        (Some(answer), state) if state != DeliveryState::Sent => format!("{state}: {answer}"),
+        (_, state) => state.to_string(),
     };
     vec![
-        at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+        at.to_zoned(TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M")
+            .to_string(),
         delivery.kind.to_string(),
         delivery.person.to_string(),
         delivery.channel.to_string(),
@@ -165,7 +167,11 @@ fn log_row(delivery: &Delivery) -> Vec<String> {
     ]
 }
 
-async fn channel(command: &ChannelCommand, controller: &Controller, style: Style) -> Result<Answer, CliError> {
+async fn channel(
+    command: &ChannelCommand,
+    controller: &Controller,
+    style: Style,
+) -> Result<Answer, CliError> {
     match command {
         ChannelCommand::Add(add) => {
             let mut operation = add.change.operation.clone();
@@ -174,7 +180,14 @@ async fn channel(command: &ChannelCommand, controller: &Controller, style: Style
             if !add.change.confirm.dry_run && (add.secret || (needs_secret(&channel) && !generated)) {
                 operation.secret = Some(ask_secret(&secret_of(&channel.way))?);
             }
-            let outcome = carry_out(&operation, AddChannel::RISK, controller, &add.change.confirm, style).await?;
+            let outcome = carry_out(
+                &operation,
+                AddChannel::RISK,
+                controller,
+                &add.change.confirm,
+                style,
+            )
+            .await?;
             if let Some(outcome) = outcome {
                 println!("{}", outcome.message);
                 if let Some(key) = outcome.answer.as_str() {
@@ -228,7 +241,11 @@ async fn channel(command: &ChannelCommand, controller: &Controller, style: Style
                 print_json(&serde_json::json!({ "channel": channel, "health": health }));
                 return Ok(Answer::Yes);
             }
-            println!("{} ({})", style.bold(&channel.name.to_string()), channel.way.kind());
+            println!(
+                "{} ({})",
+                style.bold(&channel.name.to_string()),
+                channel.way.kind()
+            );
             match &channel.way {
                 Way::Mail {
                     server,
@@ -237,14 +254,16 @@ async fn channel(command: &ChannelCommand, controller: &Controller, style: Style
                     user,
                     ca,
                 } => {
-                    println!("  server    {server} ({encryption:?})");
+                    println!("  server    {server} ({encryption})");
                     println!("  from      {from}");
                     println!("  user      {}", user.as_deref().unwrap_or("none"));
                     if ca.is_some() {
                         println!("  trusts    certificates of its own");
                     }
                 }
-                Way::Webhook { url } | Way::Ntfy { url } | Way::Matrix { url } => println!("  address   {url}"),
+                Way::Webhook { url } | Way::Ntfy { url } | Way::Matrix { url } => {
+                    println!("  address   {url}")
+                }
             }
             match health.failing_since {
                 Some(since) => println!("  state     {} since {}", style.red("failing"), local(since)),
@@ -282,7 +301,13 @@ async fn person(command: &PersonCommand, controller: &Controller, style: Style) 
                         if person.second { "yes" } else { "" }.to_owned(),
                     ]
                 });
-                println!("{}", table(["NAME", "PERSON", "LANGUAGE", "REACHED BY", "QUIET", "SECOND"], rows));
+                println!(
+                    "{}",
+                    table(
+                        ["NAME", "PERSON", "LANGUAGE", "REACHED BY", "QUIET", "SECOND"],
+                        rows
+                    )
+                );
             }
             Ok(Answer::Yes)
         }
@@ -301,16 +326,33 @@ async fn rule(command: &RuleCommand, controller: &Controller, style: Style) -> R
                 let rows = all.iter().map(|rule| {
                     vec![
                         rule.id.to_string(),
-                        rule.organisation.as_ref().map_or("all".to_owned(), Name::to_string),
+                        rule.organisation
+                            .as_ref()
+                            .map_or("all".to_owned(), Name::to_string),
                         rule.person.to_string(),
                         rule.channel.to_string(),
                         rule.from.to_string(),
-                        if rule.delay > 0 { format!("{} min", rule.delay / 60) } else { String::new() },
-                        rule.remind.map(|seconds| format!("{} h", seconds / 3600)).unwrap_or_default(),
+                        if rule.delay > 0 {
+                            format!("{} min", rule.delay / 60)
+                        } else {
+                            String::new()
+                        },
+                        rule.remind
+                            .map(|seconds| format!("{} h", seconds / 3600))
+                            .unwrap_or_default(),
                         if rule.digest { "weekly" } else { "" }.to_owned(),
                     ]
                 });
-                let head = ["RULE", "OF", "PERSON", "BY", "FROM", "DELAY", "AGAIN AFTER", "DIGEST"];
+                let head = [
+                    "RULE",
+                    "OF",
+                    "PERSON",
+                    "BY",
+                    "FROM",
+                    "DELAY",
+                    "AGAIN AFTER",
+                    "DIGEST",
+                ];
                 println!("{}", table(head, rows));
             }
             Ok(Answer::Yes)
@@ -319,14 +361,19 @@ async fn rule(command: &RuleCommand, controller: &Controller, style: Style) -> R
 }
 
 fn local(at: jiff::Timestamp) -> String {
-    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+    at.to_zoned(TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M")
+        .to_string()
 }
 
 /// What the secret of a channel is called.
 fn secret_of(way: &Way) -> String {
     match way {
         Way::Mail { server, user, .. } => {
-            format!("Password of {} at {server}", user.as_deref().unwrap_or("the account"))
+            format!(
+                "Password of {} at {server}",
+                user.as_deref().unwrap_or("the account")
+            )
         }
         Way::Webhook { .. } => "Key for signing, at least 8 characters".to_owned(),
         Way::Ntfy { .. } => format!("Access token at {}", way.other_side()),

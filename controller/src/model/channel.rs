@@ -151,6 +151,16 @@ impl fmt::Display for ChannelKind {
     }
 }
 
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Starttls => "starttls",
+            Self::Tls => "tls",
+            Self::Plain => "without TLS",
+        })
+    }
+}
+
 impl FromStr for Server {
     type Err = String;
 

@@ -22,12 +22,12 @@ pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use jump::{Jump, JumpAddress};
 pub use name::{InvalidName, Name, ServiceRef, instance_name};
 pub use notice::{
-    Content, Delivery, DeliveryKind, DeliveryState, Digest, DigestIncident, DigestJob, IncidentNotice, NoticeKind,
-    Overdue, Parcel, Standing, Step, Telling, Thread,
+    Content, Delivery, DeliveryKind, DeliveryState, Digest, DigestIncident, DigestJob, IncidentNotice,
+    NoticeKind, Overdue, Parcel, Standing, Step, Telling, Thread,
 };
 pub use organisation::{Contact, Organisation, Sector};
 pub use person::{Actor, Role};
-pub use recipient::{DEFAULT_ZONE, QuietHours, Recipient, Rule, Threshold, Zone};
+pub use recipient::{QuietHours, Recipient, Rule, Threshold, Zone};
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};
 pub use text::{Language, Text};

@@ -47,6 +47,8 @@ pub enum NoticeKind {
     Opened,
     /// It became worse.
     Worsened,
+    /// It is less bad than it was.
+    Eased,
     /// It comes and goes.
     Flapping,
     /// Somebody took it on.

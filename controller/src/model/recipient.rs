@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{ChannelKind, Language, Name, Status};
 
 /// The zone of people who name none.
-pub const DEFAULT_ZONE: &str = "Europe/Berlin";
+const DEFAULT_ZONE: &str = "Europe/Berlin";
 
 /// Somebody who is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,7 +205,7 @@ impl Zone {
 }
 
 impl Default for Zone {
-    /// [`DEFAULT_ZONE`].
+    /// Berlin.
     fn default() -> Self {
         // Zones are compiled in; should this one be missing, UTC is the next best.
         DEFAULT_ZONE
@@ -218,8 +218,9 @@ impl FromStr for Zone {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let zone = TimeZone::get(text)
-            .map_err(|_| format!("{text:?} is no time zone that is known here: write it like Europe/Berlin"))?;
+        let zone = TimeZone::get(text).map_err(|_| {
+            format!("{text:?} is no time zone that is known here: write it like Europe/Berlin")
+        })?;
         let name = zone.iana_name().unwrap_or(text).to_owned();
         Ok(Self(zone, name))
     }
@@ -269,10 +270,21 @@ mod tests {
 
     #[test]
     fn what_are_no_quiet_hours_is_refused() {
-        for bad in ["", "22:00", "22:00-22:00", "25:00-07:00", "22-7-8", "a-b", "22:60-07:00"] {
+        for bad in [
+            "",
+            "22:00",
+            "22:00-22:00",
+            "25:00-07:00",
+            "22-7-8",
+            "a-b",
+            "22:60-07:00",
+        ] {
             assert!(bad.parse::<QuietHours>().is_err(), "{bad}");
         }
-        assert_eq!("22-7".parse::<QuietHours>().expect("short").to_string(), "22:00-07:00");
+        assert_eq!(
+            "22-7".parse::<QuietHours>().expect("short").to_string(),
+            "22:00-07:00"
+        );
         assert!("Europe/Kiel".parse::<Zone>().is_err());
     }
 

@@ -123,7 +123,10 @@ async fn digest(
             inventory.push(format!("service {} ({})", service.name, service.template));
             if service.applied.is_none() {
                 attention.push(Text {
-                    de: format!("{0} wurde noch nie eingerichtet: allmende apply {0}", service.full_name()),
+                    de: format!(
+                        "{0} wurde noch nie eingerichtet: allmende apply {0}",
+                        service.full_name()
+                    ),
                     en: format!("{0} was never set up: allmende apply {0}", service.full_name()),
                 });
             }
@@ -184,7 +187,9 @@ fn missing_from(these: &[String], those: &[String]) -> Vec<Text> {
         .iter()
         .filter(|item| !those.contains(item))
         .map(|item| Text {
-            de: item.replacen("host ", "Server ", 1).replacen("service ", "Dienst ", 1),
+            de: item
+                .replacen("host ", "Server ", 1)
+                .replacen("service ", "Dienst ", 1),
             en: item.clone(),
         })
         .collect()

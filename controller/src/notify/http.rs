@@ -48,7 +48,10 @@ pub fn client() -> Result<Client, Failure> {
 pub async fn send(request: RequestBuilder, to: &str) -> Result<String, Failure> {
     let unreachable = |error: reqwest::Error| {
         let error = error.without_url();
-        Failure::new(Fault::Channel, format!("{to} cannot be reached: {}", with_causes(&error)))
+        Failure::new(
+            Fault::Channel,
+            format!("{to} cannot be reached: {}", with_causes(&error)),
+        )
     };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();

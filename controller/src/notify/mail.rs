@@ -110,7 +110,10 @@ impl Post<'_> {
             .header(ContentType::TEXT_PLAIN)
             .body(message.body.clone());
         builder.from(from).singlepart(body).map_err(|error| {
-            Failure::new(Fault::Refused, format!("the mail cannot be written: {}", with_causes(&error)))
+            Failure::new(
+                Fault::Refused,
+                format!("the mail cannot be written: {}", with_causes(&error)),
+            )
         })
     }
 
@@ -129,7 +132,11 @@ impl Post<'_> {
             Some("535") => ". Is the password right? allmende notify channel edit NAME --secret",
             _ => "",
         };
-        let said = format!("{} did not take the mail: {}{hint}", self.server, with_causes(error));
+        let said = format!(
+            "{} did not take the mail: {}{hint}",
+            self.server,
+            with_causes(error)
+        );
         Failure::new(fault, said).without(self.password)
     }
 }

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::words;
 use crate::model::{
-    Content, DeliveryKind, Digest, IncidentNotice, Language, Name, NoticeKind, Organisation, Parcel, Recipient, Status, Text,
+    Content, DeliveryKind, Digest, IncidentNotice, Language, Name, NoticeKind, Organisation, Parcel,
+    Recipient, Status, Text,
 };
 
 static MAILS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../templates/mails");
@@ -189,9 +190,10 @@ fn severity(kind: DeliveryKind, notices: &[IncidentNotice]) -> Status {
             .max()
             .unwrap_or(Status::Warning),
         DeliveryKind::ChannelFailing | DeliveryKind::Away => Status::Warning,
-        DeliveryKind::Recovery | DeliveryKind::Digest | DeliveryKind::ChannelRecovered | DeliveryKind::Test => {
-            Status::Ok
-        }
+        DeliveryKind::Recovery
+        | DeliveryKind::Digest
+        | DeliveryKind::ChannelRecovered
+        | DeliveryKind::Test => Status::Ok,
     }
 }
 
@@ -219,7 +221,10 @@ fn title<'o>(name: Option<&Name>, organisations: &'o [Organisation]) -> &'o str 
 
 /// The organisation of all incidents, or Allmende if there are several.
 fn common_organisation<'o>(notices: &[IncidentNotice], organisations: &'o [Organisation]) -> &'o str {
-    let all: BTreeSet<_> = notices.iter().map(|notice| notice.organisation.as_ref()).collect();
+    let all: BTreeSet<_> = notices
+        .iter()
+        .map(|notice| notice.organisation.as_ref())
+        .collect();
     match all.first() {
         Some(one) if all.len() == 1 => title(*one, organisations),
         _ => "Allmende",
@@ -242,7 +247,10 @@ fn contacts(notices: &[IncidentNotice], person: &Recipient, organisations: &[Org
 }
 
 fn spoken(texts: &[Text], language: Language) -> Vec<String> {
-    texts.iter().map(|text| text.spoken(language).to_owned()).collect()
+    texts
+        .iter()
+        .map(|text| text.spoken(language).to_owned())
+        .collect()
 }
 
 fn digest_values(digest: &Digest, person: &Recipient, organisations: &[Organisation]) -> Value {

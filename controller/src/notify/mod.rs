@@ -30,7 +30,7 @@ use crate::store::{Store, StoreError};
 
 pub use failure::Failure;
 pub use mail::parse as parse_mailbox;
-pub use sender::{SendError, Sender, Sent};
+pub use sender::{SendError, Sender};
 
 /// Turns what happened to incidents into messages, and reminds of what lasts. Says how many events and reminders there were.
 ///

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    Channel, ChannelHealth, IncidentNotice, Name, NoticeKind, Overdue, Recipient, Rule, Standing, Step, Telling,
-    Thread,
+    Channel, ChannelHealth, IncidentNotice, Name, NoticeKind, Overdue, Recipient, Rule, Standing, Step,
+    Telling, Thread,
 };
 
 /// What comes within this time becomes one message to a person.
@@ -84,7 +84,8 @@ pub fn decide(
                 telling(thread, Step::Quieten { until })
             })
             .collect(),
-        NoticeKind::Reminder => Vec::new(),
+        // That it is less bad makes nobody act; the end of it is told.
+        NoticeKind::Eased | NoticeKind::Reminder => Vec::new(),
     }
 }
 
@@ -227,7 +228,8 @@ pub fn other_way(
     candidates.sort_by_key(|candidate| (!relies(candidate), !candidate.second));
     candidates.into_iter().find_map(|candidate| {
         // Where only one person's address is wrong, the channel still serves the others.
-        let serves = |channel: &Name| channel != failed || person.is_some_and(|person| candidate.name != *person);
+        let serves =
+            |channel: &Name| channel != failed || person.is_some_and(|person| candidate.name != *person);
         channels_of(candidate, rules, channels)
             .into_iter()
             .find(|channel| serves(channel))

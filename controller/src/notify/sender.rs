@@ -12,7 +12,8 @@ use super::mail::Post;
 use super::message::{Message, compose};
 use super::{http, matrix, ntfy, routing, secret_name, webhook};
 use crate::model::{
-    Channel, ChannelHealth, Content, DeliveryKind, Name, Organisation, Parcel, Recipient, Rule, Secret, Status, Way,
+    Channel, ChannelHealth, Content, DeliveryKind, Name, Organisation, Parcel, Recipient, Rule, Secret,
+    Status, Way,
 };
 use crate::store::{DeliveryClaim, NewDelivery, Store, StoreError};
 use crate::vault::{SecretScope, Vault, VaultError};
@@ -190,9 +191,7 @@ impl<'a> Sender<'a> {
         let notifications = self.store.notifications();
         let mut sent = Sent::default();
         for id in ids {
-            let claimed = notifications
-                .claim(*id, &self.holder, now + LEASE, now)
-                .await?;
+            let claimed = notifications.claim(*id, &self.holder, now + LEASE, now).await?;
             let Some((claim, parcel)) = claimed else { continue };
             if let Some(morning) = in_quiet_hours(&parcel, book, now) {
                 notifications.postpone(claim, morning).await?;
@@ -245,14 +244,16 @@ impl<'a> Sender<'a> {
             }
         };
         let delivery = self.deliver(channel, secret.as_ref(), person, &message);
-        Ok(tokio::time::timeout(self.patience, delivery).await.unwrap_or_else(|_| {
-            let said = format!(
-                "{} gave no answer within {} seconds",
-                channel.way.other_side(),
-                self.patience.as_secs()
-            );
-            Err(Failure::new(Fault::Channel, said))
-        }))
+        Ok(tokio::time::timeout(self.patience, delivery)
+            .await
+            .unwrap_or_else(|_| {
+                let said = format!(
+                    "{} gave no answer within {} seconds",
+                    channel.way.other_side(),
+                    self.patience.as_secs()
+                );
+                Err(Failure::new(Fault::Channel, said))
+            }))
     }
 
     async fn deliver(
@@ -297,7 +298,8 @@ impl<'a> Sender<'a> {
                     ca: ca.as_deref(),
                     password: secret,
                 };
-                post.send(person.address(kind).ok_or_else(nowhere)?, message).await
+                post.send(person.address(kind).ok_or_else(nowhere)?, message)
+                    .await
             }
             Way::Webhook { url } => {
                 let key = secret.ok_or_else(missing)?;
@@ -305,7 +307,16 @@ impl<'a> Sender<'a> {
             }
             Way::Ntfy { url } => {
                 let topic = person.address(kind).ok_or_else(nowhere)?;
-                ntfy::send(&self.client, url, &to, secret, topic, self.click.as_deref(), message).await
+                ntfy::send(
+                    &self.client,
+                    url,
+                    &to,
+                    secret,
+                    topic,
+                    self.click.as_deref(),
+                    message,
+                )
+                .await
             }
             Way::Matrix { url } => {
                 let token = secret.ok_or_else(missing)?;

@@ -36,7 +36,8 @@ pub use host_lock::{LockHost, UnlockHost};
 pub use host_repair::RepairHost;
 pub use import::{ImportInventory, open_secrets, seal_secrets};
 pub use notify::{
-    AddChannel, AddPerson, AddRule, EditChannel, EditPerson, RemoveChannel, RemovePerson, RemoveRule, TestChannel,
+    AddChannel, AddPerson, AddRule, EditChannel, EditPerson, RemoveChannel, RemovePerson, RemoveRule,
+    TestChannel,
 };
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
 pub use runner::{JobContext, Observer, execute};

@@ -10,6 +10,7 @@ mod columns;
 mod error;
 mod hosts;
 mod jobs;
+#[cfg_attr(not(test), expect(dead_code, reason = "the server calls it"))]
 mod notify;
 mod open;
 mod organisations;
@@ -29,7 +30,7 @@ pub use claims::{Claim, Claimed};
 pub use error::StoreError;
 pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
-pub use notify::{Beat, DeliveryClaim, LastWeek, NewDelivery, Notifications, PastIncident, PastJob};
+pub use notify::{Beat, DeliveryClaim, LastWeek, NewDelivery, Notifications};
 pub use organisations::Organisations;
 pub use secrets::Secrets;
 pub use services::Services;

@@ -54,7 +54,11 @@ async fn mail_goes_out_encrypted_with_a_subject_and_text_that_people_can_read() 
     for wrapped in [false, true] {
         let world = World::new().await;
         let server = MailServer::start(wrapped).await;
-        let encryption = if wrapped { Encryption::Tls } else { Encryption::Starttls };
+        let encryption = if wrapped {
+            Encryption::Tls
+        } else {
+            Encryption::Starttls
+        };
         world
             .channel("mail", mail(&server, encryption), Some(PASSWORD))
             .await;
@@ -139,7 +143,13 @@ async fn an_address_that_nobody_has_is_reported_to_the_next_person_with_what_the
         .channel("mail", mail(&server, Encryption::Starttls), Some(PASSWORD))
         .await;
     world
-        .channel("hook", Way::Webhook { url: hook.url.clone() }, Some("signing-key"))
+        .channel(
+            "hook",
+            Way::Webhook {
+                url: hook.url.clone(),
+            },
+            Some("signing-key"),
+        )
         .await;
     let start = one_alert(&world, "mail").await;
     let mut bea = person("bea");
@@ -190,7 +200,13 @@ async fn a_silent_server_is_given_up_on_and_does_not_hold_up_others() {
         .channel("mail", mail(&server, Encryption::Tls), Some(PASSWORD))
         .await;
     world
-        .channel("hook", Way::Webhook { url: hook.url.clone() }, Some("signing-key"))
+        .channel(
+            "hook",
+            Way::Webhook {
+                url: hook.url.clone(),
+            },
+            Some("signing-key"),
+        )
         .await;
     let start = one_alert(&world, "mail").await;
     world.rule(&rule("anna", "hook", Threshold::Warning)).await;
@@ -205,6 +221,30 @@ async fn a_silent_server_is_given_up_on_and_does_not_hold_up_others() {
         .await
         .expect("is there");
     assert!(health.last_error.expect("an error").contains("no answer"));
+}
+
+#[tokio::test]
+async fn a_web_hook_that_never_answers_is_tried_again_and_its_address_is_not_shown() {
+    let world = World::new().await;
+    let hook = WebServer::start().await;
+    let url = format!("{}/confidential-path", hook.url);
+    world
+        .channel("hook", Way::Webhook { url }, Some("signing-key"))
+        .await;
+    let start = one_alert(&world, "hook").await;
+    hook.next(Reply::Hang);
+    route(&world.store, start).await.expect("routes");
+    let sender = world.sender().hurried(Duration::from_millis(300));
+    let sent = sender.send_due(start + minutes(1)).await.expect("sends");
+    assert_eq!((sent.arrived, sent.failed), (0, 1));
+    let log = world.store.notifications().deliveries(10).await.expect("a log");
+    assert_eq!(log[0].state, DeliveryState::Waiting);
+    let said = log[0].answer.as_deref().expect("an answer");
+    assert!(
+        said.contains("no answer") && !said.contains("confidential"),
+        "{said}"
+    );
+    assert_eq!(world.tick(start + minutes(2)).await.arrived, 1);
 }
 
 #[tokio::test]
@@ -244,7 +284,13 @@ async fn ntfy_gets_title_priority_and_token_and_its_topic_is_treated_as_a_secret
     let world = World::new().await;
     let server = WebServer::start().await;
     world
-        .channel("ntfy", Way::Ntfy { url: server.url.clone() }, Some("tk_secret_token"))
+        .channel(
+            "ntfy",
+            Way::Ntfy {
+                url: server.url.clone(),
+            },
+            Some("tk_secret_token"),
+        )
         .await;
     let start = one_alert(&world, "ntfy").await;
     server.next(Reply::Status(
@@ -256,11 +302,19 @@ async fn ntfy_gets_title_priority_and_token_and_its_topic_is_treated_as_a_secret
     world.tick(start).await;
     assert_eq!(world.tick(start + minutes(1)).await.failed, 1);
     assert_no_secret(&world, &["tk_secret_token", "anna-long-topic"]).await;
-    assert_eq!(world.tick(start + minutes(2)).await.arrived, 1);
+    let sender = world
+        .sender()
+        .opening(Some("https://allmende.example/".to_owned()));
+    let sent = sender.send_due(start + minutes(2)).await.expect("sends");
+    assert_eq!(sent.arrived, 1);
     let taken = server.taken();
     let body = taken[1].json();
     assert_eq!(body["topic"], "anna-long-topic");
-    assert_eq!((&body["priority"], &body["tags"][0]), (&json!(5), &json!("rotating_light")));
+    assert_eq!(body["click"], "https://allmende.example/");
+    assert_eq!(
+        (&body["priority"], &body["tags"][0]),
+        (&json!(5), &json!("rotating_light"))
+    );
     assert!(body["message"].as_str().expect("text").contains("502"));
     assert_eq!(taken[1].header("authorization"), Some("Bearer tk_secret_token"));
     assert_eq!(taken[0].json()["sequence_id"], body["sequence_id"]);
@@ -271,7 +325,13 @@ async fn matrix_gets_the_same_transaction_for_every_attempt() {
     let world = World::new().await;
     let server = WebServer::start().await;
     world
-        .channel("matrix", Way::Matrix { url: server.url.clone() }, Some("syt_secret_token"))
+        .channel(
+            "matrix",
+            Way::Matrix {
+                url: server.url.clone(),
+            },
+            Some("syt_secret_token"),
+        )
         .await;
     let start = one_alert(&world, "matrix").await;
     server.next(Reply::HangUp);
@@ -282,7 +342,10 @@ async fn matrix_gets_the_same_transaction_for_every_attempt() {
     world.tick(start + minutes(2)).await;
     let taken = server.taken();
     assert!(taken.len() >= 2, "{taken:?}");
-    assert!(taken.iter().all(|request| request.line == taken[0].line), "{taken:?}");
+    assert!(
+        taken.iter().all(|request| request.line == taken[0].line),
+        "{taken:?}"
+    );
     assert!(
         taken[0]
             .line
@@ -300,7 +363,13 @@ async fn a_side_that_asks_for_rest_is_left_alone() {
     let world = World::new().await;
     let server = WebServer::start().await;
     world
-        .channel("ntfy", Way::Ntfy { url: server.url.clone() }, None)
+        .channel(
+            "ntfy",
+            Way::Ntfy {
+                url: server.url.clone(),
+            },
+            None,
+        )
         .await;
     let start = one_alert(&world, "ntfy").await;
     server.next(Reply::Status(429, "retry-after: 600\r\n", "slow down".to_owned()));
@@ -316,7 +385,13 @@ async fn a_token_is_not_carried_to_where_an_answer_points() {
     let world = World::new().await;
     let (server, elsewhere) = (WebServer::start().await, WebServer::start().await);
     world
-        .channel("ntfy", Way::Ntfy { url: server.url.clone() }, Some("tk_secret_token"))
+        .channel(
+            "ntfy",
+            Way::Ntfy {
+                url: server.url.clone(),
+            },
+            Some("tk_secret_token"),
+        )
         .await;
     world.person(&person("anna")).await;
     let header: &'static str = format!("location: {}\r\n", elsewhere.url).leak();
@@ -339,9 +414,13 @@ async fn the_dead_mans_switch_calls_its_address_and_keeps_it_to_itself() {
         away_minutes: 10,
     };
     let now = at("2026-11-23T09:00:00Z");
-    deadman::ping(&world.store, &settings, now).await.expect("is called");
+    deadman::ping(&world.store, &settings, now)
+        .await
+        .expect("is called");
     assert_eq!(server.taken()[0].json()["failing_channels"], 0);
     server.next(Reply::Status(503, "", String::new()));
-    let failure = deadman::ping(&world.store, &settings, now).await.expect_err("fails");
+    let failure = deadman::ping(&world.store, &settings, now)
+        .await
+        .expect_err("fails");
     assert!(!failure.said.contains("uuid-like"), "{}", failure.said);
 }

@@ -13,7 +13,13 @@ async fn two_people() -> (World, WebServer) {
     let world = World::new().await;
     let hook = WebServer::start().await;
     world
-        .channel("hook", Way::Webhook { url: hook.url.clone() }, Some("signing-key"))
+        .channel(
+            "hook",
+            Way::Webhook {
+                url: hook.url.clone(),
+            },
+            Some("signing-key"),
+        )
         .await;
     for who in ["anna", "bea"] {
         world.person(&person(who)).await;
@@ -57,7 +63,10 @@ async fn what_comes_within_a_minute_is_one_message_and_so_is_what_recovers() {
     world.tick(later).await;
     assert!(told(&hook).is_empty());
     world.tick(start + minutes(1)).await;
-    let alerts = [message("anna", "alert", &[one, two]), message("bea", "alert", &[one])];
+    let alerts = [
+        message("anna", "alert", &[one, two]),
+        message("bea", "alert", &[one]),
+    ];
     assert_eq!(told(&hook), alerts);
     for incident in [one, two] {
         world
@@ -191,7 +200,13 @@ async fn a_channel_that_fails_is_reported_over_another_one_once_and_so_is_that_i
     let (world, hook) = two_people().await;
     let other = WebServer::start().await;
     world
-        .channel("ntfy", Way::Ntfy { url: other.url.clone() }, None)
+        .channel(
+            "ntfy",
+            Way::Ntfy {
+                url: other.url.clone(),
+            },
+            None,
+        )
         .await;
     world.rule(&rule("anna", "hook", Threshold::Warning)).await;
     hook.usually(Reply::Status(500, "", "broken".to_owned()));
@@ -236,7 +251,10 @@ async fn what_a_dead_sender_held_is_sent_by_the_next_one_under_the_same_name() {
         .expect("is free");
     assert_eq!(world.tick(now + minutes(1)).await, Sent::default());
     assert_eq!(world.tick(now + minutes(3)).await.arrived, 1);
-    assert_eq!(hook.taken()[0].header(webhook::DELIVERY), Some(parcel.delivery.uid.as_str()));
+    assert_eq!(
+        hook.taken()[0].header(webhook::DELIVERY),
+        Some(parcel.delivery.uid.as_str())
+    );
     // The dead one speaks up again: too late.
     notifications
         .again(dead, "too late", now + minutes(4))
@@ -253,7 +271,9 @@ async fn two_controllers_at_once_tell_everything_once() {
     world.rule(&rule("bea", "hook", Threshold::Warning)).await;
     let start = at("2026-11-23T09:00:00Z");
     for check in 0..5 {
-        world.opens(&format!("check{check}"), Status::Critical, start).await;
+        world
+            .opens(&format!("check{check}"), Status::Critical, start)
+            .await;
     }
     for minute in 0..3 {
         let now = start + minutes(minute);
@@ -262,7 +282,10 @@ async fn two_controllers_at_once_tell_everything_once() {
     let mut told = told(&hook);
     told.sort();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told.iter().all(|(_, _, incidents)| incidents.len() == 5), "{told:?}");
+    assert!(
+        told.iter().all(|(_, _, incidents)| incidents.len() == 5),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -300,7 +323,9 @@ async fn a_week_is_told_of_once_and_only_if_something_changed() {
     world.rule(&weekly).await;
     let quiet_week = at("2026-11-16T06:30:00Z");
     assert_eq!(digest::due(&world.store, quiet_week).await.expect("is made"), 0);
-    let incident = world.opens("page", Status::Critical, at("2026-11-18T09:00:00Z")).await;
+    let incident = world
+        .opens("page", Status::Critical, at("2026-11-18T09:00:00Z"))
+        .await;
     world
         .happens(incident, "recovered", Status::Ok, at("2026-11-18T09:42:00Z"))
         .await;
@@ -314,4 +339,41 @@ async fn a_week_is_told_of_once_and_only_if_something_changed() {
     assert!(text.contains("42 Minuten"), "{text}");
     let next_week = at("2026-11-30T06:30:00Z");
     assert_eq!(digest::due(&world.store, next_week).await.expect("is made"), 0);
+}
+
+#[tokio::test]
+async fn old_messages_are_forgotten_and_waiting_ones_are_not() {
+    let (world, hook) = two_people().await;
+    world.rule(&rule("anna", "hook", Threshold::Warning)).await;
+    let start = at("2026-11-23T09:00:00Z");
+    world.opens("page", Status::Critical, start).await;
+    world.tick(start).await;
+    let notifications = world.store.notifications();
+    let later = start + minutes(60 * 24);
+    assert_eq!(notifications.clear(later).await.expect("clears"), 0);
+    world.tick(start + minutes(1)).await;
+    assert_eq!(hook.taken().len(), 1);
+    assert_eq!(notifications.clear(later).await.expect("clears"), 1);
+    assert_eq!(notifications.deliveries(10).await.expect("a log"), []);
+}
+
+#[tokio::test]
+async fn what_no_channel_took_for_a_day_is_given_up_and_its_recovery_is_not_told() {
+    let (world, hook) = two_people().await;
+    world.rule(&rule("anna", "hook", Threshold::Warning)).await;
+    hook.usually(Reply::HangUp);
+    let start = at("2026-11-23T09:00:00Z");
+    let incident = world.opens("page", Status::Critical, start).await;
+    for hour in 0..26 {
+        world.tick(start + minutes(60 * hour)).await;
+    }
+    let log = world.store.notifications().deliveries(10).await.expect("a log");
+    assert_eq!(log[0].state, DeliveryState::Failed);
+    hook.usually(Reply::Status(200, "", String::new()));
+    let before = hook.taken().len();
+    let end = start + minutes(60 * 27);
+    world.happens(incident, "recovered", Status::Ok, end).await;
+    world.tick(end).await;
+    world.tick(end + minutes(2)).await;
+    assert_eq!(hook.taken().len(), before);
 }

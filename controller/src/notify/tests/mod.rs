@@ -10,10 +10,9 @@ use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::sender::Sent;
 use super::*;
-use crate::model::{
-    Language, Organisation, Recipient, Rule, Secret, Sector, Status, Threshold, Way, Zone,
-};
+use crate::model::{Language, Organisation, Recipient, Rule, Secret, Sector, Status, Threshold, Way, Zone};
 use crate::store::{FILE_NAME, Store};
 use crate::vault::{SecretScope, Vault};
 
@@ -72,7 +71,9 @@ impl World {
             sector: Sector::Kita,
             place: None,
             contacts: vec![
-                "Anna Muster, Leitung, anna@example.org".parse().expect("a contact"),
+                "Anna Muster, Leitung, anna@example.org"
+                    .parse()
+                    .expect("a contact"),
                 "Jörg Beispiel, Vorstand, 0431 123456".parse().expect("a contact"),
             ],
         };
@@ -89,7 +90,11 @@ impl World {
             name: name(channel),
             way,
         };
-        self.store.notifications().add_channel(&channel).await.expect("is added");
+        self.store
+            .notifications()
+            .add_channel(&channel)
+            .await
+            .expect("is added");
         if let Some(secret) = secret {
             let secret = Secret::new(secret.to_owned());
             let called = secret_name(&channel.name);
@@ -101,7 +106,11 @@ impl World {
     }
 
     async fn person(&self, person: &Recipient) {
-        self.store.notifications().add_person(person).await.expect("is added");
+        self.store
+            .notifications()
+            .add_person(person)
+            .await
+            .expect("is added");
     }
 
     async fn rule(&self, rule: &Rule) {
@@ -117,7 +126,14 @@ impl World {
         let title = json!({ "de": "Die Webseite", "en": "The web page" }).to_string();
         let notifications = self.store.notifications();
         let incident = notifications
-            .make_incident("kita-sonne/cloud", check, &title, "kita-sonne", severity.as_str(), at)
+            .make_incident(
+                "kita-sonne/cloud",
+                check,
+                &title,
+                "kita-sonne",
+                severity.as_str(),
+                at,
+            )
             .await;
         self.happens(incident, "opened", severity, at).await;
         incident

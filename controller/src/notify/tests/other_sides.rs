@@ -252,8 +252,9 @@ impl WebServer {
                             Reply::HangUp => return,
                             Reply::Status(status, header, body) => {
                                 let length = body.len();
-                                let answer =
-                                    format!("HTTP/1.1 {status} X\r\n{header}content-length: {length}\r\n\r\n{body}");
+                                let answer = format!(
+                                    "HTTP/1.1 {status} X\r\n{header}content-length: {length}\r\n\r\n{body}"
+                                );
                                 let _ = stream.write_all(answer.as_bytes()).await;
                             }
                         }

@@ -73,7 +73,13 @@ async fn play(story: Vec<Happening>) -> Result<(), TestCaseError> {
     let world = World::new().await;
     let hook = WebServer::start().await;
     world
-        .channel("hook", Way::Webhook { url: hook.url.clone() }, Some("signing-key"))
+        .channel(
+            "hook",
+            Way::Webhook {
+                url: hook.url.clone(),
+            },
+            Some("signing-key"),
+        )
         .await;
     world.person(&person("anna")).await;
     let mut bea = person("bea");
@@ -91,7 +97,11 @@ async fn play(story: Vec<Happening>) -> Result<(), TestCaseError> {
     for happening in story {
         match happening {
             Happening::Opens { check, critical } if !open.contains_key(&check) => {
-                let severity = if critical { Status::Critical } else { Status::Warning };
+                let severity = if critical {
+                    Status::Critical
+                } else {
+                    Status::Warning
+                };
                 let incident = world.opens(&format!("check{check}"), severity, now).await;
                 open.insert(check, incident);
                 severities.insert(incident, severity);
@@ -106,7 +116,9 @@ async fn play(story: Vec<Happening>) -> Result<(), TestCaseError> {
             }
             Happening::Acknowledged { check } => {
                 if let Some(incident) = open.get(&check) {
-                    world.happens(*incident, "acknowledged", severities[incident], now).await;
+                    world
+                        .happens(*incident, "acknowledged", severities[incident], now)
+                        .await;
                 }
             }
             Happening::Recovers { check } => {
@@ -147,7 +159,11 @@ async fn play(story: Vec<Happening>) -> Result<(), TestCaseError> {
                 }
                 "recovery" | "reminder" => {
                     prop_assert!(told.contains(&whom), "{} of {incident} untold", receipt.kind);
-                    prop_assert!(!over.contains(&whom), "{} of {incident} after its end", receipt.kind);
+                    prop_assert!(
+                        !over.contains(&whom),
+                        "{} of {incident} after its end",
+                        receipt.kind
+                    );
                     if receipt.kind == "recovery" {
                         over.insert(whom);
                     }
@@ -159,7 +175,10 @@ async fn play(story: Vec<Happening>) -> Result<(), TestCaseError> {
                 prop_assert!(events.insert(once), "event {event} told twice");
             }
             let peace = quiet.end(receipt.at, bea.zone.time_zone()).is_some();
-            let urgent = receipt.incidents.iter().any(|(_, _, severity)| severity == "critical");
+            let urgent = receipt
+                .incidents
+                .iter()
+                .any(|(_, _, severity)| severity == "critical");
             if receipt.kind == "alert" && receipt.person == "bea" && !urgent {
                 prop_assert!(!peace, "a warning at {}", receipt.at);
             }
@@ -171,11 +190,17 @@ async fn play(story: Vec<Happening>) -> Result<(), TestCaseError> {
             let about = receipt.incidents.iter().any(|(number, _, _)| number == incident);
             receipt.kind == "recovery" && receipt.person == *who && about
         });
-        prop_assert!(over == heard, "{who}, incident {incident}: over {over}, heard of it {heard}");
+        prop_assert!(
+            over == heard,
+            "{who}, incident {incident}: over {over}, heard of it {heard}"
+        );
     }
     for incident in open.values() {
         for who in ["anna", "bea"] {
-            prop_assert!(told.contains(&(who.to_owned(), *incident)), "{who} was never told of {incident}");
+            prop_assert!(
+                told.contains(&(who.to_owned(), *incident)),
+                "{who} was never told of {incident}"
+            );
         }
     }
     Ok(())

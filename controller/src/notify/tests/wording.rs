@@ -67,7 +67,9 @@ fn parcel(kind: DeliveryKind, content: Content, notices: Vec<IncidentNotice>) ->
 fn all() -> Vec<Parcel> {
     let failing = |person: Option<&str>| Content::Channel {
         channel: name("mail"),
-        error: "smtp.example.org:587 did not take the mail: permanent error (535): 5.7.8 authentication failed".to_owned(),
+        error:
+            "smtp.example.org:587 did not take the mail: permanent error (535): 5.7.8 authentication failed"
+                .to_owned(),
         since: at("2026-11-23T09:00:00Z"),
         undelivered: vec![text(
             "kita-sonne/cloud: Die Webseite (für Anna Muster)",
@@ -114,7 +116,10 @@ fn all() -> Vec<Parcel> {
             },
         ],
         uptime: vec![("kita-sonne/cloud".to_owned(), 99.58)],
-        attention: vec![text("web1 – Speicherplatz ist noch gestört", "web1 – Disk space is still not well")],
+        attention: vec![text(
+            "web1 – Speicherplatz ist noch gestört",
+            "web1 – Disk space is still not well",
+        )],
     };
     let critical = notice(12, Status::Critical, NoticeKind::Opened);
     vec![
@@ -135,9 +140,17 @@ fn all() -> Vec<Parcel> {
             Content::Incidents,
             vec![notice(12, Status::Ok, NoticeKind::Recovered)],
         ),
-        parcel(DeliveryKind::Digest, Content::Digest(Box::new(digest)), Vec::new()),
+        parcel(
+            DeliveryKind::Digest,
+            Content::Digest(Box::new(digest)),
+            Vec::new(),
+        ),
         parcel(DeliveryKind::ChannelFailing, failing(None), Vec::new()),
-        parcel(DeliveryKind::ChannelFailing, failing(Some("Anna Muster")), Vec::new()),
+        parcel(
+            DeliveryKind::ChannelFailing,
+            failing(Some("Anna Muster")),
+            Vec::new(),
+        ),
         parcel(DeliveryKind::ChannelRecovered, failing(None), Vec::new()),
         parcel(
             DeliveryKind::Away,

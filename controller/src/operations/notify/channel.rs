@@ -72,7 +72,9 @@ impl ChannelSettings {
         let parsed = reqwest::Url::parse(url)
             .map_err(|_| refused("the address is none: write it like https://example.org/…"))?;
         if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(refused("the address holds a password: leave it out, it would be seen"));
+            return Err(refused(
+                "the address holds a password: leave it out, it would be seen",
+            ));
         }
         let host = parsed.host_str().unwrap_or_default();
         match parsed.scheme() {
@@ -83,7 +85,11 @@ impl ChannelSettings {
                     "{host} would be reached without TLS, and everybody on the way could read along: use https://, or add --plain if you mean it"
                 )));
             }
-            other => return Err(refused(format!("{other}:// is no way to send messages: use https://"))),
+            other => {
+                return Err(refused(format!(
+                    "{other}:// is no way to send messages: use https://"
+                )));
+            }
         }
         Ok(url.to_owned())
     }

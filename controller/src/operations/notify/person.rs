@@ -68,7 +68,9 @@ impl PersonSettings {
         }
         if let Some(topic) = &self.ntfy {
             let fits = (1..=64).contains(&topic.len())
-                && topic.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+                && topic
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
             if !fits {
                 return Err(refused(
                     "the topic must be 1 to 64 of a-z, A-Z, 0-9, - and _, without the server's address",
@@ -392,8 +394,18 @@ mod tests {
         assert_eq!(find("joerg-mueller").expect("is found").title, "Jörg Müller");
         let gross = find("anna-gross").expect("is found");
         assert_eq!(gross.mail.as_deref(), Some("anna.gross@kita.example"));
-        assert!(find("anna").expect_err("two of them").to_string().contains("several"));
-        assert!(find("bea").expect_err("unknown").to_string().contains("Jörg Müller"));
+        assert!(
+            find("anna")
+                .expect_err("two of them")
+                .to_string()
+                .contains("several")
+        );
+        assert!(
+            find("bea")
+                .expect_err("unknown")
+                .to_string()
+                .contains("Jörg Müller")
+        );
     }
 
     #[test]

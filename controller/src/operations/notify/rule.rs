@@ -52,7 +52,9 @@ impl AddRule {
         const LONGEST_DELAY: u32 = 24 * 60;
         const LONGEST_REMINDER: u32 = 24 * 30;
         if self.delay > LONGEST_DELAY || self.remind > LONGEST_REMINDER {
-            return Err(refused("--delay must be at most a day (1440), --remind at most 30 days (720)"));
+            return Err(refused(
+                "--delay must be at most a day (1440), --remind at most 30 days (720)",
+            ));
         }
         let notifications = controller.store.notifications();
         let organisation = match &self.organisation {
@@ -81,7 +83,10 @@ impl AddRule {
             }
             (None, several) => {
                 let names: Vec<&str> = several.iter().map(|(channel, _)| channel.name.as_str()).collect();
-                return Err(refused(format!("say by which channel: --channel {}", names.join("|"))));
+                return Err(refused(format!(
+                    "say by which channel: --channel {}",
+                    names.join("|")
+                )));
             }
         };
         let kind = channel.way.kind();
@@ -97,13 +102,19 @@ impl AddRule {
             return Err(refused(format!("the digest is a mail: it does not go by {kind}")));
         }
         if self.from == Threshold::Nothing && !self.digest {
-            return Err(refused("--from nothing makes sense only with --digest: otherwise nothing would ever be told"));
+            return Err(refused(
+                "--from nothing makes sense only with --digest: otherwise nothing would ever be told",
+            ));
         }
-        let of = organisation
-            .as_ref()
-            .map_or_else(|| "all organisations and Allmende itself".to_owned(), |it| it.title.clone());
+        let of = organisation.as_ref().map_or_else(
+            || "all organisations and Allmende itself".to_owned(),
+            |it| it.title.clone(),
+        );
         let says = match (self.from, self.digest) {
-            (Threshold::Nothing, _) => format!("{} gets the weekly digest of {of} by {}", person.title, channel.name),
+            (Threshold::Nothing, _) => format!(
+                "{} gets the weekly digest of {of} by {}",
+                person.title, channel.name
+            ),
             (from, digest) => format!(
                 "{} is told of {of} by {}: {}{}",
                 person.title,
@@ -125,7 +136,12 @@ impl AddRule {
             remind: (self.remind > 0).then_some(i64::from(self.remind) * 3600),
             digest: self.digest,
         };
-        let same = |other: &Rule| Rule { id: 0, ..other.clone() } == rule;
+        let same = |other: &Rule| {
+            Rule {
+                id: 0,
+                ..other.clone()
+            } == rule
+        };
         if let Some(other) = notifications.rules().await?.iter().find(|other| same(other)) {
             return Err(refused(format!("that is rule {} already", other.id)));
         }
@@ -161,7 +177,11 @@ impl Operation for AddRule {
         let person = plan
             .new_person
             .map(|person| format!("{} ({}) would be added as a person", person.title, person.name));
-        Ok(Preview::of(person.into_iter().chain([format!("a rule would be added: {}", plan.says)])))
+        Ok(Preview::of(
+            person
+                .into_iter()
+                .chain([format!("a rule would be added: {}", plan.says)]),
+        ))
     }
 
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {

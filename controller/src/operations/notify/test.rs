@@ -50,7 +50,10 @@ impl Operation for TestChannel {
 
     async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
         let title = self.check(controller).await?;
-        Ok(Preview::of([format!("{title} would get a test by {}", self.channel)]))
+        Ok(Preview::of([format!(
+            "{title} would get a test by {}",
+            self.channel
+        )]))
     }
 
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
@@ -65,6 +68,8 @@ impl Operation for TestChannel {
             .try_out(&self.channel, &self.person, now())
             .await?
             .map_err(refused)?;
-        Ok(changed(format!("Sent a test to {title}. The other side said: {answer}")))
+        Ok(changed(format!(
+            "Sent a test to {title}. The other side said: {answer}"
+        )))
     }
 }

@@ -54,7 +54,8 @@ struct PersonRow {
     second: i64,
 }
 
-const PEOPLE: &str = "SELECT name, title, language, mail, ntfy, matrix, quiet, zone, second FROM notify_people
+const PEOPLE: &str =
+    "SELECT name, title, language, mail, ntfy, matrix, quiet, zone, second FROM notify_people
      ORDER BY name";
 
 impl PersonRow {
@@ -87,7 +88,8 @@ struct RuleRow {
     digest: i64,
 }
 
-const RULES: &str = "SELECT r.id, o.name AS organisation, p.name AS person, c.name AS channel, r.threshold, r.delay_seconds,
+const RULES: &str =
+    "SELECT r.id, o.name AS organisation, p.name AS person, c.name AS channel, r.threshold, r.delay_seconds,
         r.remind_seconds, r.digest
      FROM notify_rules r
      JOIN notify_people p ON p.id = r.person_id
@@ -291,7 +293,12 @@ impl Notifications<'_> {
         if done.rows_affected() > 0 {
             return Ok(());
         }
-        let existing: Vec<String> = self.rules().await?.iter().map(|rule| rule.id.to_string()).collect();
+        let existing: Vec<String> = self
+            .rules()
+            .await?
+            .iter()
+            .map(|rule| rule.id.to_string())
+            .collect();
         Err(StoreError::unknown("rule", id, &existing))
     }
 
@@ -328,11 +335,12 @@ impl Notifications<'_> {
         retry_at: impl Fn(i64) -> Timestamp + Send,
     ) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
-        let failures: Option<i64> =
-            sqlx::query_scalar("UPDATE notify_channels SET failures = failures + 1 WHERE name = $1 RETURNING failures")
-                .bind(channel.as_str())
-                .fetch_optional(&mut *transaction)
-                .await?;
+        let failures: Option<i64> = sqlx::query_scalar(
+            "UPDATE notify_channels SET failures = failures + 1 WHERE name = $1 RETURNING failures",
+        )
+        .bind(channel.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
         let failures = failures.unwrap_or_default();
         sqlx::query(
             "UPDATE notify_channels SET last_error = $2, retry_at = $3,

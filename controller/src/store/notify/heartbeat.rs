@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::outbox::{self, NewDelivery};
 use super::Notifications;
+use super::outbox::{self, NewDelivery};
 use crate::store::StoreError;
 use crate::store::columns::optional_time;
 

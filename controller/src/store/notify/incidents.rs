@@ -84,11 +84,12 @@ pub(super) async fn take_unrouted(
     let mut taken = Vec::with_capacity(count);
     for row in rows {
         // Another controller may have taken it since.
-        let mine = sqlx::query("UPDATE incident_events SET routed_at = $2 WHERE id = $1 AND routed_at IS NULL")
-            .bind(row.id)
-            .bind(now.as_millisecond())
-            .execute(&mut *connection)
-            .await?;
+        let mine =
+            sqlx::query("UPDATE incident_events SET routed_at = $2 WHERE id = $1 AND routed_at IS NULL")
+                .bind(row.id)
+                .bind(now.as_millisecond())
+                .execute(&mut *connection)
+                .await?;
         if mine.rows_affected() > 0 {
             taken.extend(row.read()?);
         }

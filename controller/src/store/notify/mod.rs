@@ -8,9 +8,8 @@ mod routing;
 mod weeks;
 
 pub use heartbeat::Beat;
-pub use incidents::PastIncident;
 pub use outbox::{Claim as DeliveryClaim, NewDelivery};
-pub use weeks::{LastWeek, PastJob};
+pub use weeks::LastWeek;
 
 use super::Store;
 

@@ -4,11 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::Notifications;
-use crate::model::{
-    Content, Delivery, DeliveryKind, IncidentNotice, Name, Parcel, Text,
-};
-use crate::store::columns::{from_json, from_word, name, optional_time, time, to_json};
+use crate::model::{Content, Delivery, DeliveryKind, IncidentNotice, Name, Parcel, Text};
 use crate::store::StoreError;
+use crate::store::columns::{from_json, from_word, name, optional_time, time, to_json};
 
 /// How long something is tried before it is given up.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
@@ -60,7 +58,8 @@ struct Row {
     answer: Option<String>,
 }
 
-const DELIVERIES: &str = "SELECT d.id, d.uid, d.kind, p.name AS person, c.name AS channel, d.content, d.state,
+const DELIVERIES: &str =
+    "SELECT d.id, d.uid, d.kind, p.name AS person, c.name AS channel, d.content, d.state,
          d.created_at, d.due_at, d.attempts, d.sent_at, d.answer
      FROM notify_deliveries d
      JOIN notify_people p ON p.id = d.person_id JOIN notify_channels c ON c.id = d.channel_id
@@ -321,7 +320,10 @@ impl Notifications<'_> {
     /// The newest messages, the newest first.
     pub async fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError> {
         let mut connection = self.0.read.acquire().await?;
-        let rows: Vec<Row> = sqlx::query_as(NEWEST).bind(limit).fetch_all(&mut *connection).await?;
+        let rows: Vec<Row> = sqlx::query_as(NEWEST)
+            .bind(limit)
+            .fetch_all(&mut *connection)
+            .await?;
         let mut deliveries = Vec::with_capacity(rows.len());
         for row in rows {
             let notices = notices(&mut connection, row.id).await?;
@@ -421,12 +423,16 @@ async fn drop_followers(connection: &mut SqliteConnection, id: i64) -> Result<()
     Ok(())
 }
 
-async fn notices(connection: &mut SqliteConnection, delivery: i64) -> Result<Vec<IncidentNotice>, StoreError> {
-    let rows: Vec<String> =
-        sqlx::query_scalar("SELECT notice FROM notify_items WHERE delivery_id = $1 ORDER BY incident_id, key")
-            .bind(delivery)
-            .fetch_all(connection)
-            .await?;
+async fn notices(
+    connection: &mut SqliteConnection,
+    delivery: i64,
+) -> Result<Vec<IncidentNotice>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT notice FROM notify_items WHERE delivery_id = $1 ORDER BY incident_id, key",
+    )
+    .bind(delivery)
+    .fetch_all(connection)
+    .await?;
     rows.iter().map(|text| from_json(text, "notice")).collect()
 }
 

@@ -69,9 +69,9 @@ impl Notifications<'_> {
         for notice in &notices {
             let threads = threads(&mut transaction, notice.incident).await?;
             for telling in decide(notice, &rules, &people, &threads) {
-                let thread = threads.iter().find(|thread| {
-                    thread.person == telling.person && thread.channel == telling.channel
-                });
+                let thread = threads
+                    .iter()
+                    .find(|thread| thread.person == telling.person && thread.channel == telling.channel);
                 Writer {
                     connection: &mut transaction,
                     grouping,

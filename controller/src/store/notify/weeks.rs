@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::outbox::{self, NewDelivery};
 use super::Notifications;
+use super::outbox::{self, NewDelivery};
 use crate::model::Name;
 use crate::store::columns::{from_json, time, to_json};
 use crate::store::{StoreError, organisations};
