@@ -72,6 +72,8 @@ pub struct Thread {
     pub standing: Standing,
     /// Whether any alert of the incident reached them.
     pub told: bool,
+    /// The newest delivery with an alert that was tried and may still arrive.
+    pub tried: Option<i64>,
     /// The delivery with the last alert.
     pub delivery: i64,
 }

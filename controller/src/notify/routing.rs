@@ -142,13 +142,9 @@ fn recover(thread: &Thread, people: &[Recipient], now: Timestamp) -> Vec<Telling
         return vec![telling(thread, Step::End)];
     };
     let due = recipient.may_be_told(thread.severity, now + GROUPING);
-    let last = match (thread.standing, thread.told) {
-        (Standing::Tried, _) => Step::Recovery {
-            due,
-            after: Some(thread.delivery),
-        },
-        (Standing::Told, _) | (_, true) => Step::Recovery { due, after: None },
-        (Standing::Waiting | Standing::Lost, false) => Step::End,
+    let last = match thread.tried {
+        None if !thread.told => Step::End,
+        after => Step::Recovery { due, after },
     };
     let mut steps = Vec::new();
     if thread.standing == Standing::Waiting {

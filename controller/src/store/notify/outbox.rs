@@ -415,11 +415,19 @@ fn uid() -> Result<String, StoreError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Drops what should have followed a message that was given up, but not the recovery of what was told by another one.
 async fn drop_followers(connection: &mut SqliteConnection, id: i64) -> Result<(), StoreError> {
-    sqlx::query("UPDATE notify_deliveries SET state = 'dropped' WHERE after_id = $1 AND state = 'waiting'")
-        .bind(id)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "UPDATE notify_deliveries SET state = 'dropped' WHERE after_id = $1 AND state = 'waiting'
+             AND NOT EXISTS (SELECT 1 FROM notify_items i
+                 JOIN notify_items j ON j.incident_id = i.incident_id AND j.person_id = i.person_id
+                     AND j.channel_id = i.channel_id
+                 JOIN notify_deliveries a ON a.id = j.delivery_id
+                 WHERE i.delivery_id = notify_deliveries.id AND a.kind = 'alert' AND a.state = 'sent')",
+    )
+    .bind(id)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

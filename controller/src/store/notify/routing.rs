@@ -24,6 +24,7 @@ struct ThreadRow {
     state: Option<String>,
     attempts: Option<i64>,
     told: i64,
+    tried: Option<i64>,
     notice: String,
 }
 
@@ -42,6 +43,7 @@ impl ThreadRow {
                 _ => Standing::Lost,
             },
             told: self.told > 0,
+            tried: self.tried,
             delivery: self.delivery_id,
         })
     }
@@ -97,7 +99,10 @@ impl Notifications<'_> {
             "SELECT p.name AS person, c.name AS channel, t.severity, t.delivery_id, d.state, d.attempts, t.notice,
              (SELECT COUNT(*) FROM notify_items i JOIN notify_deliveries a ON a.id = i.delivery_id
               WHERE i.incident_id = t.incident_id AND i.person_id = t.person_id AND i.channel_id = t.channel_id
-                  AND a.kind = 'alert' AND a.state = 'sent') AS told
+                  AND a.kind = 'alert' AND a.state = 'sent') AS told,
+             (SELECT MAX(a.id) FROM notify_items i JOIN notify_deliveries a ON a.id = i.delivery_id
+              WHERE i.incident_id = t.incident_id AND i.person_id = t.person_id AND i.channel_id = t.channel_id
+                  AND a.kind = 'alert' AND a.attempts > 0 AND a.state IN ('waiting', 'sending')) AS tried
              FROM notify_threads t
              JOIN notify_people p ON p.id = t.person_id
              JOIN notify_channels c ON c.id = t.channel_id
@@ -140,7 +145,10 @@ async fn threads(connection: &mut SqliteConnection, incident: i64) -> Result<Vec
         "SELECT p.name AS person, c.name AS channel, t.severity, t.delivery_id, d.state, d.attempts, t.notice,
              (SELECT COUNT(*) FROM notify_items i JOIN notify_deliveries a ON a.id = i.delivery_id
               WHERE i.incident_id = t.incident_id AND i.person_id = t.person_id AND i.channel_id = t.channel_id
-                  AND a.kind = 'alert' AND a.state = 'sent') AS told
+                  AND a.kind = 'alert' AND a.state = 'sent') AS told,
+             (SELECT MAX(a.id) FROM notify_items i JOIN notify_deliveries a ON a.id = i.delivery_id
+              WHERE i.incident_id = t.incident_id AND i.person_id = t.person_id AND i.channel_id = t.channel_id
+                  AND a.kind = 'alert' AND a.attempts > 0 AND a.state IN ('waiting', 'sending')) AS tried
          FROM notify_threads t
          JOIN notify_people p ON p.id = t.person_id
          JOIN notify_channels c ON c.id = t.channel_id
