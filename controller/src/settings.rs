@@ -27,6 +27,27 @@ pub struct Settings {
     pub keep_hours_days: u32,
     /// For how many days they are kept summed up by the day, and incidents after they were over.
     pub keep_history_days: u32,
+    /// The dead-man's switch.
+    pub deadman: Deadman,
+}
+
+/// The dead-man's switch: what tells people that the controller itself is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deadman {
+    /// An address that is called every minute, at a service that tells somebody when the calls stop, such as Healthchecks.
+    pub url: Option<String>,
+    /// After how many minutes of being away the people who are marked for it are told, once the controller is back.
+    pub away_minutes: u32,
+}
+
+impl Default for Deadman {
+    fn default() -> Self {
+        Self {
+            url: None,
+            away_minutes: 10,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -39,6 +60,7 @@ impl Default for Settings {
             keep_answers_days: 3,
             keep_hours_days: 60,
             keep_history_days: 800,
+            deadman: Deadman::default(),
         }
     }
 }
@@ -90,6 +112,11 @@ impl Settings {
                 settings.listen
             )));
         }
+        if settings.deadman.away_minutes < 2 {
+            return Err(wrong(
+                "deadman.away_minutes must be at least 2: the heart beats once a minute".to_owned(),
+            ));
+        }
         Ok(settings)
     }
 }
@@ -108,10 +135,12 @@ mod tests {
         write("paralel_hosts = 3\n");
         let error = Settings::load(folder.path()).expect_err("refused").to_string();
         assert!(error.contains("paralel_hosts"), "{error}");
-        write("parallel_hosts = 0\n");
-        assert!(Settings::load(folder.path()).is_err());
         write("listen = \"0.0.0.0:9425\"\n");
         let error = Settings::load(folder.path()).expect_err("refused").to_string();
         assert!(error.contains("127.0.0.1"), "{error}");
+        for bad in ["parallel_hosts = 0\n", "[deadman]\naway_minutes = 1\n"] {
+            write(bad);
+            assert!(Settings::load(folder.path()).is_err(), "{bad}");
+        }
     }
 }

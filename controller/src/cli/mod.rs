@@ -32,6 +32,7 @@ mod inventory;
 mod job;
 mod lab;
 mod maintenance;
+mod notify;
 mod organisation;
 mod pages;
 mod plan_view;
@@ -110,6 +111,9 @@ enum Command {
     Plan(apply::Plan),
     /// Makes hosts look as their services want it
     Apply(apply::Apply),
+    /// Telling people: channels, people, rules
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Shows organisations, hosts and services at a glance
     Status(template::Json),
     /// Writes organisations, hosts and services as text
@@ -231,6 +235,7 @@ impl Cli {
             Command::Action(command) => action::run(command, &self.open().await?, style).await,
             Command::Plan(command) => apply::plan(command, &self.open().await?, style).await,
             Command::Apply(command) => apply::apply(command, &self.open().await?, style).await,
+            Command::Notify(command) => notify::run(command, &self.open().await?, style).await,
             Command::Status(json) => status::run(json, &self.open().await?, style).await,
             Command::Export(command) => inventory::export(command, &self.open().await?).await,
             Command::Import(command) => inventory::import(command, &self.open().await?, style).await,

@@ -94,7 +94,7 @@ pub enum HostContact {
 
 /// A check, how it stands, and its last answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Standing {
+pub struct CheckStanding {
     /// Its name.
     #[serde(serialize_with = "displayed")]
     pub key: CheckKey,

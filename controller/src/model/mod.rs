@@ -1,5 +1,6 @@
 //! Plain types: what the words of Allmende mean. No input, no output.
 
+mod channel;
 mod domain;
 mod host;
 mod incident;
@@ -7,30 +8,40 @@ mod inventory;
 mod job;
 mod jump;
 mod name;
+mod notice;
 mod organisation;
 mod person;
+mod recipient;
 mod recurrence;
 mod schedule;
 mod secret;
 mod service;
 mod text;
 mod watch;
+mod zone;
 
+pub use channel::{Channel, ChannelHealth, ChannelKind, Encryption, Server, Way, is_loopback};
 pub use domain::is_public_name;
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
 pub use incident::{
-    Acknowledgement, CheckState, HostContact, Incident, IncidentChange, IncidentEvent, Judged, Maintenance,
-    MaintenancePlan, MaintenanceScope, RECENT_ANSWERS, Standing, Surroundings,
+    Acknowledgement, CheckStanding, CheckState, HostContact, Incident, IncidentChange, IncidentEvent, Judged,
+    Maintenance, MaintenancePlan, MaintenanceScope, RECENT_ANSWERS, Surroundings,
 };
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use jump::{Jump, JumpAddress};
 pub use name::{InvalidName, Name, ServiceRef, instance_name};
+pub use notice::{
+    Content, Delivery, DeliveryKind, DeliveryState, Digest, DigestIncident, DigestJob, IncidentNotice,
+    NoticeKind, Overdue, Parcel, Standing, Step, Telling, Thread,
+};
 pub use organisation::{Contact, Organisation, Sector};
 pub use person::{Actor, Role};
+pub use recipient::{QuietHours, Recipient, Rule, Threshold};
 pub use recurrence::Recurrence;
-pub use schedule::{Due, Pause, Schedule, Zone};
+pub use schedule::{Due, Pause, Schedule};
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};
 pub use text::{Language, Text};
 pub use watch::{AddedCheck, Answer, CheckKey, Figure, Status, Subject};
+pub use zone::Zone;

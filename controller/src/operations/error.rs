@@ -3,6 +3,7 @@
 use crate::catalogue::CatalogueError;
 use crate::fleet::{FleetError, InvalidKey};
 use crate::model::{JobId, Name};
+use crate::notify::SendError;
 use crate::provision::{AuthorityError, ProvisionError};
 use crate::settings::SettingsError;
 use crate::store::StoreError;
@@ -84,6 +85,9 @@ pub enum OperationError {
     /// Planning or applying.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
+    /// Sending messages.
+    #[error(transparent)]
+    Send(#[from] SendError),
     /// The settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),

@@ -17,6 +17,7 @@ mod host_lock;
 mod host_repair;
 mod import;
 mod incident;
+mod notify;
 mod observation;
 mod organisation;
 mod queue;
@@ -52,6 +53,10 @@ pub use host_lock::{LockHost, UnlockHost};
 pub use host_repair::RepairHost;
 pub use import::{ImportInventory, open_secrets, seal_secrets};
 pub use incident::{AcknowledgeIncident, AddMaintenance, EndMaintenance};
+pub use notify::{
+    AddChannel, AddPerson, AddRule, EditChannel, EditPerson, RemoveChannel, RemovePerson, RemoveRule,
+    TestChannel,
+};
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
 pub use queue::{cancel_job, retry_job};
 pub use registry::Request;

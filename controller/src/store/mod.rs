@@ -12,6 +12,8 @@ mod duties;
 mod error;
 mod hosts;
 mod jobs;
+#[cfg_attr(not(test), expect(dead_code, reason = "the server calls it"))]
+mod notify;
 mod open;
 mod organisations;
 mod queue;
@@ -35,6 +37,7 @@ pub use claims::{Claim, Claimed};
 pub use error::StoreError;
 pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
+pub use notify::{Beat, DeliveryClaim, LastWeek, NewDelivery, Notifications};
 pub use organisations::Organisations;
 pub use queue::Cancelled;
 pub use schedules::{DueSchedule, ScheduleRun, Schedules, Serving, Start};
@@ -100,6 +103,11 @@ impl Store {
     /// The audit log.
     pub fn audit(&self) -> Audit<'_> {
         Audit(self)
+    }
+
+    /// Channels, people who are told, rules, and messages on their way.
+    pub fn notifications(&self) -> Notifications<'_> {
+        Notifications(self)
     }
 
     /// Encrypted secrets and their keys; only the vault has a use for them.

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::lines::Lines;
 use crate::health::inside::{Histories, Point};
 use crate::health::{self, Prober, Rules, say};
-use crate::model::{Answer, CheckKey, Host, JobState, Name, Service, Status, Subject, Text};
+use crate::model::{Answer, CheckKey, Host, JobState, Name, Status, Subject, Text};
 use crate::operations::{ApplyHost, Controller, OperationError, Watched};
 use crate::store::{Asked, RollupSpan};
 
@@ -250,11 +250,10 @@ impl Questions {
     /// What differs on a host from what is wanted there.
     async fn drift(&self, host: &Host) -> Result<Answer, OperationError> {
         let controller = self.controller.refreshed().await?;
-        let mut services = controller.store.services().list().await?;
-        services.retain(|service| service.host == host.name && service.applied.is_some());
         let everything = ApplyHost {
             host: host.name.clone(),
-            services: services.iter().map(Service::reference).collect(),
+            services: Vec::new(),
+            everything: true,
         };
         let plan = everything.plan(&controller).await?;
         let resources = &plan.report.resources;

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::{Watch, incidents, maintenance};
 use crate::model::{
-    Answer, CheckKey, CheckState, HostContact, IncidentChange, Judged, Name, Standing, Status, Subject,
+    Answer, CheckKey, CheckStanding, CheckState, HostContact, IncidentChange, Judged, Name, Status, Subject,
     Surroundings, Text,
 };
 use crate::store::StoreError;
@@ -58,9 +58,9 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn read(self) -> Result<Standing, StoreError> {
+    pub(super) fn read(self) -> Result<CheckStanding, StoreError> {
         let what = format!("check {}:{}", self.subject, self.name);
-        Ok(Standing {
+        Ok(CheckStanding {
             key: key(&self.subject, self.name, &what)?,
             title: from_json(&self.title, &what)?,
             organisation: self.organisation.map(|text| name(text, &what)).transpose()?,
@@ -138,7 +138,7 @@ impl Watch<'_> {
     }
 
     /// How all checks stand.
-    pub async fn list(&self) -> Result<Vec<Standing>, StoreError> {
+    pub async fn list(&self) -> Result<Vec<CheckStanding>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, subject, name, title, organisation, host, state, answer, asked_at, took_ms
              FROM watched ORDER BY subject, name",
@@ -150,7 +150,7 @@ impl Watch<'_> {
 
     /// Forgets checks that are asked no longer, with their history; their incidents are over.
     pub async fn keep_only(&self, keys: &BTreeSet<CheckKey>, at: Timestamp) -> Result<u64, StoreError> {
-        let gone: Vec<Standing> = self
+        let gone: Vec<CheckStanding> = self
             .list()
             .await?
             .into_iter()
