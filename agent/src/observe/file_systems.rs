@@ -155,6 +155,8 @@ impl Mount {
     fn is_local(&self) -> bool {
         match self.kind.as_str() {
             kind if PASSED_OVER.contains(&kind) || kind.starts_with("fuse.") => false,
+            // What the machine around a container hands in.
+            _ if is_below(&self.place, "/run/host") => false,
             // A container's root; below other places they are other containers' roots.
             "overlay" => self.place == "/",
             "tmpfs" => !PASSING.iter().any(|place| is_below(&self.place, place)),
@@ -238,6 +240,7 @@ mod tests {
 32 22 0:35 / /var/lib/docker/overlay2/1/merged rw - overlay overlay rw
 33 22 0:36 / /mnt/ssh rw - fuse.sshfs me@there rw
 34 22 0:37 / /development rw - tmpfs tmpfs rw
+35 22 8:2 / /run/host/incoming rw - ext4 /dev/sda2 rw
 ";
 
     #[test]
