@@ -98,6 +98,15 @@ struct Row {
     revision: i64,
 }
 
+#[derive(sqlx::FromRow)]
+struct RunRow {
+    due_at: i64,
+    missed: i64,
+    fired_at: i64,
+    job_id: Option<i64>,
+    refusal: Option<String>,
+}
+
 macro_rules! select_schedule {
     ($rest:literal) => {
         concat!(
@@ -279,7 +288,7 @@ impl Schedules<'_> {
 
     /// The last times that were served, the newest first.
     pub async fn runs(&self, schedule: &Name, limit: u32) -> Result<Vec<ScheduleRun>, StoreError> {
-        let rows: Vec<(i64, i64, i64, Option<i64>, Option<String>)> = sqlx::query_as(
+        let rows: Vec<RunRow> = sqlx::query_as(
             "SELECT r.due_at, r.missed, r.fired_at, r.job_id, r.refusal
              FROM schedule_runs r JOIN schedules s ON s.id = r.schedule_id
              WHERE s.name = $1 ORDER BY r.fired_at DESC, r.due_at DESC LIMIT $2",
@@ -290,18 +299,18 @@ impl Schedules<'_> {
         .await?;
         let what = format!("a run of schedule {schedule}");
         let mut runs = Vec::new();
-        for (due_at, missed, fired_at, job, refusal) in rows {
-            let state = match job {
+        for row in rows {
+            let state = match row.job_id {
                 Some(job) => Some(self.0.jobs().get(job).await?.state),
                 None => None,
             };
             runs.push(ScheduleRun {
-                due_at: time(due_at, &what)?,
-                missed,
-                fired_at: time(fired_at, &what)?,
-                job,
+                due_at: time(row.due_at, &what)?,
+                missed: row.missed,
+                fired_at: time(row.fired_at, &what)?,
+                job: row.job_id,
                 state,
-                refusal,
+                refusal: row.refusal,
             });
         }
         Ok(runs)

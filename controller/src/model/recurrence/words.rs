@@ -137,7 +137,7 @@ fn divisor(text: &str, count: &str, of: u8) -> Result<u8, InvalidRecurrence> {
     count
         .parse::<u8>()
         .ok()
-        .filter(|count| (1..of).contains(count) && of % count == 0)
+        .filter(|count| (1..of).contains(count) && of.is_multiple_of(*count))
         .ok_or_else(|| InvalidRecurrence::Uneven {
             text: text.to_owned(),
             possible: (1..of)
