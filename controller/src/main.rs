@@ -10,7 +10,6 @@ mod lab;
 #[cfg(test)]
 mod layers;
 mod model;
-#[cfg_attr(not(test), expect(dead_code, reason = "the server calls it"))]
 mod notify;
 mod operations;
 mod provision;

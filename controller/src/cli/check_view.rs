@@ -12,7 +12,7 @@ use super::status::local_time;
 use super::style::Style;
 use super::template::Json;
 use super::{Answer, CliError, print_json, table};
-use crate::model::{CheckKey, CheckStanding, Figure, Name, Status, Subject};
+use crate::model::{CheckKey, Figure, Name, Status, Subject};
 use crate::operations::{Controller, OperationError};
 use crate::store::Sample;
 

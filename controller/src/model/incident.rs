@@ -254,12 +254,6 @@ impl Incident {
     pub fn duration(&self, now: Timestamp) -> SignedDuration {
         self.recovered_at.unwrap_or(now).duration_since(self.first_bad_at)
     }
-
-    /// Whether somebody takes care of it at this time.
-    pub fn is_acknowledged(&self, at: Timestamp) -> bool {
-        let ends = |acknowledged: &Acknowledgement| acknowledged.until.is_none_or(|until| at < until);
-        self.acknowledged.as_ref().is_some_and(ends)
-    }
 }
 
 fn displayed<S: serde::Serializer>(key: &CheckKey, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,5 @@
 //! Schedules: what is asked for again and again, and when.
 
-
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

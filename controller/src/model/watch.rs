@@ -31,13 +31,6 @@ impl Status {
             Self::Critical => "critical",
         }
     }
-
-    /// The status with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Ok, Self::Unknown, Self::Warning, Self::Critical]
-            .into_iter()
-            .find(|status| status.as_str() == word)
-    }
 }
 
 impl fmt::Display for Status {

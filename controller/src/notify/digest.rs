@@ -6,7 +6,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    Content, DeliveryKind, Digest, DigestIncident, DigestJob, Name, Organisation, Rule, Text, Zone,
+    Content, DeliveryKind, Digest, DigestIncident, DigestJob, Name, Organisation, Rule, Subject, Text, Zone,
 };
 use crate::store::{LastWeek, NewDelivery, Store, StoreError};
 
@@ -107,6 +107,7 @@ async fn digest(
     let from = until - SignedDuration::from_hours(7 * 24);
     let mut inventory = Vec::new();
     let mut attention = Vec::new();
+    let mut uptime = Vec::new();
     for host in store.hosts().list().await? {
         if host.organisation.as_ref() == Some(&organisation.name) {
             inventory.push(format!("host {}", host.name));
@@ -121,6 +122,12 @@ async fn digest(
     for service in store.services().list().await? {
         if service.organisation == organisation.name {
             inventory.push(format!("service {} ({})", service.name, service.template));
+            let subject = Subject::Service(service.reference());
+            if let Some(share) = store.watch().uptime(&subject, from, until).await?
+                && share < 1.0
+            {
+                uptime.push((service.full_name(), share * 100.0));
+            }
             if service.applied.is_none() {
                 attention.push(Text {
                     de: format!(
@@ -175,7 +182,7 @@ async fn digest(
         removed: missing_from(&before, &inventory),
         incidents,
         done,
-        uptime: Vec::new(),
+        uptime,
         attention,
     };
     Ok((digest, inventory))

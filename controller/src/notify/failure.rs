@@ -1,6 +1,7 @@
 //! Why a message did not arrive, in words that hold no secret.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use crate::model::Secret;
@@ -45,6 +46,12 @@ impl Failure {
     pub fn without(mut self, secret: Option<&Secret>) -> Self {
         self.said = masked(&self.said, secret);
         self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
     }
 }
 

@@ -18,8 +18,11 @@ pub struct Watched {
     pub key: CheckKey,
     /// What is asked.
     pub check: Arc<Check>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "incidents and the sweep read it"))]
     /// Whom it concerns: the organisation of a service; the owner of a host and all that have a service there.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for pages that show one organisation what concerns it")
+    )]
     pub organisations: Arc<BTreeSet<Name>>,
     /// The host that is asked, or on which the service lives; none for what is asked of nobody in particular.
     pub host: Option<Arc<Host>>,

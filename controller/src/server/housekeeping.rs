@@ -37,5 +37,6 @@ async fn tidy(controller: &Controller) -> Result<u64, OperationError> {
         days: SignedDuration::from_hours(24 * i64::from(controller.settings.keep_history_days)),
     };
     controller.store.watch().roll_up(Timestamp::now(), keep).await?;
+    controller.store.notifications().clear(before).await?;
     Ok(controller.store.jobs().forget(before).await?)
 }

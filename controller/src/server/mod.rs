@@ -11,6 +11,7 @@ mod presence;
 mod stop;
 mod sweep;
 mod systemd;
+mod telling;
 mod workers;
 
 use std::path::{Path, PathBuf};
@@ -69,6 +70,7 @@ pub async fn run(data_dir: &Path, templates: &[PathBuf]) -> Result<(), ServerErr
     tasks.spawn(sweep::keep(controller.clone(), stop.clone()));
     tasks.spawn(housekeeping::keep(controller.clone(), stop.clone()));
     tasks.spawn(clock::tick(controller.clone(), stop.clone()));
+    tasks.spawn(telling::keep(controller.clone(), stop.clone()));
     tasks.spawn(page::answer(controller.clone(), listener, stop.clone()));
     tasks.spawn(systemd::feed_watchdog(stop.clone()));
     log(&format!("serving {} on http://{address}/", data_dir.display()));

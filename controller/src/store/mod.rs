@@ -12,7 +12,6 @@ mod duties;
 mod error;
 mod hosts;
 mod jobs;
-#[cfg_attr(not(test), expect(dead_code, reason = "the server calls it"))]
 mod notify;
 mod open;
 mod organisations;
@@ -44,7 +43,7 @@ pub use schedules::{DueSchedule, ScheduleRun, Schedules, Serving, Start};
 pub use secrets::Secrets;
 pub use servers::Servers;
 pub use services::Services;
-pub use watch::{Asked, Keep, Rollup, RollupSpan, Sample, Watch};
+pub use watch::{Asked, Keep, RollupSpan, Sample, Watch};
 
 /// What the database is called in the data directory.
 pub const FILE_NAME: &str = "allmende.db";

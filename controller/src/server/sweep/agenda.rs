@@ -102,13 +102,6 @@ impl<K: Ord + Clone + Hash> Agenda<K> {
             self.times.insert((planned.next, key.clone()));
         }
     }
-
-    /// How long it takes until something is due; none when nothing ever is.
-    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
-        let (next, _) = self.times.first()?;
-        let wait = next.saturating_sub(now.as_millisecond());
-        Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
-    }
 }
 
 /// The first moment of a group's rhythm after `now`.
@@ -174,8 +167,8 @@ mod tests {
 
         let now = at(601_000);
         agenda.again_soon(&3, now);
-        let wait = agenda.wait(now).expect("something is due");
-        assert!(wait <= SOON, "{wait:?}");
+        let soon = at(601_000 + milliseconds(SOON));
+        assert!(agenda.due(soon).contains_key("page"));
     }
 
     #[test]

@@ -45,7 +45,6 @@ impl Asked {
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
-    pub id: i64,
     pub subject: String,
     pub name: String,
     pub title: String,
@@ -140,7 +139,7 @@ impl Watch<'_> {
     /// How all checks stand.
     pub async fn list(&self) -> Result<Vec<CheckStanding>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, subject, name, title, organisation, host, state, answer, asked_at, took_ms
+            "SELECT subject, name, title, organisation, host, state, answer, asked_at, took_ms
              FROM watched ORDER BY subject, name",
         )
         .fetch_all(&self.0.read)

@@ -7,7 +7,7 @@ mod maintenance;
 mod uptime;
 
 pub use answers::Asked;
-pub use history::{Keep, Rollup, RollupSpan, Sample};
+pub use history::{Keep, RollupSpan, Sample};
 
 use super::Store;
 
