@@ -21,8 +21,6 @@ struct Body<'a> {
     tags: [&'static str; 1],
     /// The same for every attempt: servers that know it show a repeated message once.
     sequence_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    click: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +38,6 @@ pub async fn send(
     to: &str,
     token: Option<&Secret>,
     topic: &str,
-    click: Option<&str>,
     message: &Message,
 ) -> Result<String, Failure> {
     let (priority, tag) = look(message);
@@ -51,7 +48,6 @@ pub async fn send(
         priority,
         tags: [tag],
         sequence_id: &message.uid,
-        click,
     };
     let body = serde_json::to_vec(&body)
         .map_err(|error| Failure::new(Fault::Refused, format!("the message cannot be written: {error}")))?;

@@ -42,7 +42,6 @@ pub struct Sender<'a> {
     vault: &'a Vault,
     client: Client,
     holder: String,
-    click: Option<String>,
     /// How long one attempt may take.
     patience: Duration,
 }
@@ -100,16 +99,8 @@ impl<'a> Sender<'a> {
             vault,
             client: http::client()?,
             holder: holder.into(),
-            click: None,
             patience: ATTEMPT,
         })
-    }
-
-    /// What opens when somebody taps on a push message: the address of the web pages.
-    #[must_use]
-    pub fn opening(mut self, url: Option<String>) -> Self {
-        self.click = url;
-        self
     }
 
     /// Waits no longer than this for an answer.
@@ -307,16 +298,7 @@ impl<'a> Sender<'a> {
             }
             Way::Ntfy { url } => {
                 let topic = person.address(kind).ok_or_else(nowhere)?;
-                ntfy::send(
-                    &self.client,
-                    url,
-                    &to,
-                    secret,
-                    topic,
-                    self.click.as_deref(),
-                    message,
-                )
-                .await
+                ntfy::send(&self.client, url, &to, secret, topic, message).await
             }
             Way::Matrix { url } => {
                 let token = secret.ok_or_else(missing)?;

@@ -65,13 +65,11 @@ fn a_job_is_cancelled_from_elsewhere_and_asked_for_again() {
     stage.round("second");
     let mut asker = stage.apply();
     stage.begun("second");
-    let id = stage.newest_job()["id"].to_string();
+    let id = stage.newest_job()["id"].clone();
 
     // A second job for the same host waits its turn, and can be taken back before it begins.
     let mut other = stage.apply();
-    until("there is a second job", || {
-        stage.newest_job()["id"].to_string() != id
-    });
+    until("there is a second job", || stage.newest_job()["id"] != id);
     let waiting = stage.newest_job()["id"].to_string();
     assert_eq!(stage.newest_job()["state"], "queued");
     stage
@@ -86,6 +84,7 @@ fn a_job_is_cancelled_from_elsewhere_and_asked_for_again() {
         .expect(1)
         .saying("cancelled already");
 
+    let id = id.to_string();
     stage
         .world
         .run(&["job", "cancel", &id])

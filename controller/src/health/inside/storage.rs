@@ -82,10 +82,10 @@ fn share(used: u64, free: u64) -> Option<f64> {
     (all > 0.0).then(|| used as f64 * 100.0 / all)
 }
 
-fn worst<'a>(
-    found: &'a FileSystems,
+fn worst(
+    found: &FileSystems,
     judge: impl Fn(&FileSystem) -> Option<(Status, f64)>,
-) -> Option<(Status, f64, &'a FileSystem)> {
+) -> Option<(Status, f64, &FileSystem)> {
     let judged = found.all.iter().filter_map(|disk| {
         let (status, percent) = judge(disk)?;
         Some((status, percent, disk))

@@ -302,15 +302,11 @@ async fn ntfy_gets_title_priority_and_token_and_its_topic_is_treated_as_a_secret
     world.tick(start).await;
     assert_eq!(world.tick(start + minutes(1)).await.failed, 1);
     assert_no_secret(&world, &["tk_secret_token", "anna-long-topic"]).await;
-    let sender = world
-        .sender()
-        .opening(Some("https://allmende.example/".to_owned()));
-    let sent = sender.send_due(start + minutes(2)).await.expect("sends");
+    let sent = world.sender().send_due(start + minutes(2)).await.expect("sends");
     assert_eq!(sent.arrived, 1);
     let taken = server.taken();
     let body = taken[1].json();
     assert_eq!(body["topic"], "anna-long-topic");
-    assert_eq!(body["click"], "https://allmende.example/");
     assert_eq!(
         (&body["priority"], &body["tags"][0]),
         (&json!(5), &json!("rotating_light"))
