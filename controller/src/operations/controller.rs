@@ -229,8 +229,10 @@ impl Controller {
             self.catalogue
                 .check_change(template, &applied.parameters, &bindings.parameters)?;
         }
+        // First what is wanted: its requirements say better what is wrong than a check that cannot be filled in.
+        let wanted = self.catalogue.desired(template, &bindings)?;
         self.catalogue.care(template, &bindings)?;
-        Ok(self.catalogue.desired(template, &bindings)?)
+        Ok(wanted)
     }
 
     /// What a service's template says about its checks, backup, restore and privacy; secrets are masked.
