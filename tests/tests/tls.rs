@@ -296,7 +296,8 @@ impl Visitor {
                     "10",
                 ])
                 .args(["--resolve", &format!("{DOMAIN}:443:{address}")])
-                .args(["--retry", "3", "--retry-connrefused", "--retry-delay", "1"])
+                // As browsers do: a connection that nginx closes before it answers, while it reloads, is tried anew.
+                .args(["--retry", "3", "--retry-all-errors", "--retry-delay", "1"])
                 .arg(format!("https://{DOMAIN}/"));
                 let answer = Finished::of(&mut curl);
                 if answer.code != Some(0) || !answer.stdout.contains("KiTa Sonne") {
