@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Controller, OperationError};
 use crate::catalogue::Check;
 use crate::model::{AddedCheck, CheckKey, Host, Name, Organisation, Service, Subject};
-use crate::provision::host_templates;
+use crate::provision::watching_templates;
 
 /// One check with what it is about.
 #[derive(Debug, Clone)]
@@ -201,7 +201,8 @@ impl Render<'_> {
         let controller = self.controller;
         let set_up = services.iter().filter(|service| service.applied.is_some());
         let set_up = set_up.map(|service| &*service.template);
-        let templates = host_templates(&controller.catalogue, set_up).map_err(|error| error.to_string())?;
+        let templates =
+            watching_templates(&controller.catalogue, set_up).map_err(|error| error.to_string())?;
         let settings = format!("{owner:?} {}", variables(host));
         self.rendered(subject, &templates, &settings, || {
             let mut checks: Vec<Check> = Vec::new();

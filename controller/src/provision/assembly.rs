@@ -289,14 +289,19 @@ impl Assembler<'_> {
     }
 }
 
-/// The host-wide templates of a host: those that the templates of its services require, or [`BASE`] alone where it has none.
+/// The host-wide templates that are applied to a host: those that the templates of its services require, or [`BASE`] alone where
+/// it has no service.
 ///
 /// # Errors
 /// An unknown template.
 pub fn host_templates<'t>(
     catalogue: &Catalogue,
-    services: impl Iterator<Item = &'t str>,
+    services: impl IntoIterator<Item = &'t str>,
 ) -> Result<Vec<String>, CatalogueError> {
+    let mut services = services.into_iter().peekable();
+    if services.peek().is_none() {
+        return Ok(vec![BASE.to_owned()]);
+    }
     let mut names = Vec::new();
     for service in services {
         for template in catalogue.with_requirements(service)? {
@@ -306,8 +311,21 @@ pub fn host_templates<'t>(
             }
         }
     }
-    if names.is_empty() {
-        names.push(BASE.to_owned());
+    Ok(names)
+}
+
+/// The host-wide templates whose checks a host is watched with: those that are applied to it, and [`BASE`] always, for a host
+/// with services that need nothing of it can be full or gone as well.
+///
+/// # Errors
+/// An unknown template.
+pub fn watching_templates<'t>(
+    catalogue: &Catalogue,
+    services: impl IntoIterator<Item = &'t str>,
+) -> Result<Vec<String>, CatalogueError> {
+    let mut names = host_templates(catalogue, services)?;
+    if !names.iter().any(|name| name == BASE) {
+        names.insert(0, BASE.to_owned());
     }
     Ok(names)
 }

@@ -11,7 +11,7 @@ use allmende_agent::protocol::{Action, Event, RefusalKind, Report, Request};
 use serde::Serialize;
 
 pub use archives::{ArchiveCache, ArchiveError};
-pub use assembly::{Assembler, Assembly, BASE, Part, host_templates, settings_for};
+pub use assembly::{Assembler, Assembly, BASE, Part, host_templates, settings_for, watching_templates};
 pub use authority::{AuthorityError, IssuedCertificate, create as create_authority};
 pub use removal::{Data, turned_around};
 pub use trial::{Tried, try_check};
