@@ -57,6 +57,8 @@ mod script_tests;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]
+mod simulated_hosts;
+#[cfg(test)]
 pub mod test_host;
 #[cfg(test)]
 mod transfer_tests;
