@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::say;
-use crate::model::{Answer, Figure, Job, Status};
+use crate::model::{Answer, Figure, Job, Name, Status};
 
 /// Below this share of free room a disk needs somebody soon, and now; percent.
 const LITTLE_ROOM: (u64, u64) = (10, 5);
 
-/// A job that waits longer than this needs somebody soon, and now.
+/// A job or a schedule's time that waits longer than this needs somebody soon, and now.
 const LONG_WAIT: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(3600));
 
 /// Checks that are later than this need somebody soon, and now.
@@ -58,6 +58,53 @@ pub fn queue(waiting: &[Job], oldest: Duration, interrupted: &[Job]) -> Answer {
         figure: figure(waiting.len() as u64, ""),
         sentence: say("own.queue", &values),
         advice: (status != Status::Ok).then(|| say("own.queue_advice", json!({}))),
+    }
+}
+
+/// Schedules whose time came and was not served, each with how long ago that was, and those that cannot be read.
+pub fn schedules(missed: &[(Name, Duration)], unreadable: &[String]) -> Answer {
+    if let Some(reason) = unreadable.first() {
+        return Answer {
+            status: Status::Critical,
+            figure: figure(unreadable.len() as u64, ""),
+            sentence: say("own.schedules_unreadable", json!({ "reason": reason })),
+            advice: Some(say("own.schedules_unreadable_advice", json!({}))),
+        };
+    }
+    let Some((name, waited)) = missed.iter().max_by_key(|(_, waited)| *waited) else {
+        return Answer {
+            status: Status::Ok,
+            figure: figure(0, ""),
+            sentence: say("own.schedules_served", json!({})),
+            advice: None,
+        };
+    };
+    let status = above(*waited, LONG_WAIT);
+    let values = json!({ "count": missed.len(), "minutes": waited.as_secs() / 60, "name": name.as_str() });
+    Answer {
+        status,
+        figure: figure(missed.len() as u64, ""),
+        sentence: say("own.schedules_missed", &values),
+        advice: (status != Status::Ok).then(|| say("own.schedules_missed_advice", &values)),
+    }
+}
+
+/// Whom nobody watches because their checks cannot be worked out, each with the reason.
+pub fn unwatched(problems: &[(String, String)]) -> Answer {
+    let Some((subject, reason)) = problems.first() else {
+        return Answer {
+            status: Status::Ok,
+            figure: figure(0, ""),
+            sentence: say("own.all_watched", json!({})),
+            advice: None,
+        };
+    };
+    let values = json!({ "count": problems.len(), "subject": subject, "reason": reason });
+    Answer {
+        status: Status::Critical,
+        figure: figure(problems.len() as u64, ""),
+        sentence: say("own.unwatched", &values),
+        advice: Some(say("own.unwatched_advice", json!({}))),
     }
 }
 
@@ -169,6 +216,27 @@ mod tests {
         );
         let cut = queue(&[], Duration::ZERO, &[job(9, "remove wiki")]);
         assert!(cut.advice.expect("advice").de.contains("allmende job retry 9"));
+    }
+
+    #[test]
+    fn schedules_that_nobody_serves_and_hosts_that_nobody_watches_are_told() {
+        let name: Name = "nightly".parse().expect("a name");
+        assert_eq!(schedules(&[], &[]).status, Status::Ok);
+        let soon = [(name.clone(), Duration::from_secs(30))];
+        assert_eq!(schedules(&soon, &[]).status, Status::Ok);
+        let missed = schedules(&[(name, Duration::from_secs(1200))], &[]);
+        assert_eq!(missed.status, Status::Warning);
+        assert!(missed.sentence.en.contains("nightly"), "{missed:?}");
+        let unreadable = schedules(&[], &["schedule weekly: no such zone".to_owned()]);
+        assert!(unreadable.sentence.de.contains("no such zone"), "{unreadable:?}");
+        assert_eq!(unwatched(&[]).status, Status::Ok);
+        let problems = [("web1".to_owned(), "the template base is wrong".to_owned())];
+        let answer = unwatched(&problems);
+        assert_eq!(answer.status, Status::Critical);
+        assert!(
+            answer.sentence.de.contains("web1: the template base is wrong"),
+            "{answer:?}"
+        );
     }
 
     #[test]

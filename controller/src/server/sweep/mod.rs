@@ -126,9 +126,12 @@ impl Sweep {
     async fn refresh(&mut self) -> Result<(), OperationError> {
         let controller = self.controller.refreshed().await?;
         let list = self.watching.list(&controller).await?;
-        for (subject, problem) in &list.problems {
-            self.complain(format!("{subject} is not watched: {problem}"));
-        }
+        let problems = list.problems.iter();
+        self.questions.note_unwatched(
+            problems
+                .map(|(subject, problem)| (subject.to_string(), problem.clone()))
+                .collect(),
+        );
         let known: HashSet<CheckKey> = self
             .controller
             .store

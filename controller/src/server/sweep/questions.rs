@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use allmende_agent::protocol::Action;
@@ -50,6 +50,8 @@ enum Question {
     Disk,
     Queue,
     Lag,
+    Schedules,
+    Unwatched,
 }
 
 impl Item {
@@ -111,6 +113,8 @@ pub async fn items(controller: &Controller, watched: Vec<Watched>) -> Result<Vec
         ("disk", Question::Disk),
         ("queue", Question::Queue),
         ("lag", Question::Lag),
+        ("schedules", Question::Schedules),
+        ("unwatched", Question::Unwatched),
     ] {
         let key = CheckKey {
             subject: Subject::Controller,
@@ -178,6 +182,8 @@ pub struct Questions {
     hosts: Semaphore,
     /// The latest that anything was asked since Allmende last asked itself; milliseconds.
     late: AtomicU64,
+    /// Whose checks could not be worked out the last time, and why.
+    unwatched: Mutex<Vec<(String, String)>>,
 }
 
 impl Questions {
@@ -190,12 +196,18 @@ impl Questions {
             lines: Lines::default(),
             hosts: Semaphore::new(HOSTS),
             late: AtomicU64::new(0),
+            unwatched: Mutex::default(),
         })
     }
 
     /// Gives up connections to other hosts than these.
     pub async fn keep_lines(&self, hosts: &[Name]) {
         self.lines.keep_only(hosts).await;
+    }
+
+    /// Remembers whose checks could not be worked out, and why.
+    pub fn note_unwatched(&self, problems: Vec<(String, String)>) {
+        *self.unwatched.lock().unwrap_or_else(PoisonError::into_inner) = problems;
     }
 
     /// Asks what belongs together; `due` is when it was to be asked.
@@ -241,6 +253,10 @@ impl Questions {
             }
             Question::Disk => Some(disk(&self.controller.data_dir)),
             Question::Queue => Some(self.queue().await.unwrap_or_else(not_answered)),
+            Question::Schedules => Some(self.schedules().await.unwrap_or_else(not_answered)),
+            Question::Unwatched => Some(health::unwatched(
+                &self.unwatched.lock().unwrap_or_else(PoisonError::into_inner),
+            )),
             Question::Lag => Some(health::lag(Duration::from_millis(
                 self.late.swap(0, Ordering::Relaxed),
             ))),
@@ -263,6 +279,21 @@ impl Questions {
             .map(|resource| format!("{} {}", resource.kind.replace('_', " "), resource.subject))
             .collect();
         Ok(health::drift(host.name.as_str(), resources.len(), &differing))
+    }
+
+    /// Times that came and were not served: the clock is late, or somebody else's.
+    async fn schedules(&self) -> Result<Answer, OperationError> {
+        let now = Timestamp::now();
+        let (due, unreadable) = self.controller.store.schedules().due(now).await?;
+        let missed: Vec<(Name, Duration)> = due
+            .into_iter()
+            .map(|due| {
+                let waited = now.duration_since(due.due.at) - due.schedule.jitter();
+                (due.schedule.name, Duration::try_from(waited).unwrap_or_default())
+            })
+            .collect();
+        let unreadable: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
+        Ok(health::schedules(&missed, &unreadable))
     }
 
     async fn queue(&self) -> Result<Answer, OperationError> {
