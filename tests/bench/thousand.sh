@@ -28,7 +28,7 @@ export ALLMENDE_DATA_DIR=$work/data
 mkdir -p "$work/templates/base"
 sed "s/\"@http@\"/$http/; s/\"@https@\"/$https/; s/@http@/$http/" tests/bench/watched/base/service.toml > "$work/templates/base/service.toml"
 printf 'templates = ["%s"]\nlisten = "127.0.0.1:0"\n' "$work/templates" > "$work/data/allmende.toml"
-bench server::bench::benchmark_inventory > "$work/inventory.out" 2>&1 || { cat "$work/inventory.out" >&2; exit 1; }
+bench server::sweep::bench::benchmark_inventory > "$work/inventory.out" 2>&1 || { cat "$work/inventory.out" >&2; exit 1; }
 
 "$allmende" serve > "$work/serve.out" 2>&1 &
 server=$!
@@ -38,7 +38,7 @@ BENCH_ENDED=$(date +%s%3N); export BENCH_ENDED
 ticks=$(awk '{ print $14 + $15 }' "/proc/$server/stat")
 memory=$(awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$server/status")
 kill "$server"; wait "$server" || true; server=
-bench server::bench::benchmark_lateness > "$work/lateness.out" 2>&1 || { cat "$work/lateness.out" >&2; exit 1; }
+bench server::sweep::bench::benchmark_lateness > "$work/lateness.out" 2>&1 || { cat "$work/lateness.out" >&2; exit 1; }
 sed -n 's/.*BENCH //p' "$work/lateness.out"
 printf '%s hosts for %s minutes: %.1f s of processor time (%.1f %% of one core), %s MB of memory at most\n' "$BENCH_HOSTS" "$minutes" \
   "$(awk -v t="$ticks" -v hz="$(getconf CLK_TCK)" 'BEGIN { print t / hz }')" \

@@ -3,8 +3,6 @@
 //! Every task ends when [`Stop`] says so. Whatever must not be forgotten is in the store before it begins, so that a server
 //! may be killed at any moment; several may run on one store.
 
-#[cfg(test)]
-mod bench;
 mod clock;
 mod housekeeping;
 mod install;

@@ -9,6 +9,8 @@
 //! An answer that was not recorded when the server died was never given: its check is asked again by whoever takes over.
 
 mod agenda;
+#[cfg(test)]
+mod bench;
 mod lines;
 mod questions;
 
