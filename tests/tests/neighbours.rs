@@ -236,8 +236,9 @@ impl Street {
     }
 }
 
-/// What everybody on a host may know: which services there are. systemd tells it anyway.
+/// What everybody on a host may know: which services there are, and at which ports. systemd and the kernel tell it anyway.
 fn is_for_everybody(finding: &Finding) -> bool {
-    let units = "/etc/systemd/system/";
-    matches!(finding.how.as_str(), "reads" | "lists") && finding.what.starts_with(units)
+    let places = ["/etc/systemd/system/", "/etc/nftables.d/"];
+    matches!(finding.how.as_str(), "reads" | "lists")
+        && places.iter().any(|place| finding.what.starts_with(place))
 }

@@ -66,8 +66,9 @@ def look(path):
             if whose and attempt(lambda: connection.connect(path) or True):
                 found("connects to", path, whose)
     if os.access(path, os.W_OK) and not is_own(status) and not stat.S_ISSOCK(status.st_mode):
-        # What has been given to this service on purpose has its group.
-        if not (status.st_gid in groups and status.st_mode & 0o020) and path not in COMMON:
+        # What has been given to this service on purpose has its group; in sticky folders each has only what is its own.
+        given = status.st_gid in groups and status.st_mode & 0o020
+        if not given and not status.st_mode & stat.S_ISVTX and path not in COMMON:
             found("writes", path, whose or "the host")
 
 
@@ -115,11 +116,10 @@ def databases():
             for name in (shown or "").split():
                 if name in others:
                     found("sees the database of MariaDB", name, name)
-        for user in (mine, "postgres", *others):
-            for database in ("postgres", "template1", *others):
-                arguments = ["psql", "-wXAt", *where, "-U", user, "-d", database, "-c", "SELECT 1"]
-                if run(*arguments) is not None and (user != mine or database in others):
-                    found("logs in to PostgreSQL as", f"{user} in {database}", named(database) or named(user) or "the host")
+        tries = [("postgres", "postgres"), *((user, other) for other in others for user in (mine, other))]
+        for user, database in tries:
+            if run("psql", "-wXAt", *where, "-U", user, "-d", database, "-c", "SELECT 1") is not None:
+                found("logs in to PostgreSQL as", f"{user} in {database}", named(database) or "the host")
 
 
 def rest():
