@@ -63,7 +63,11 @@ impl<'a> Neighbours<'a> {
     /// what everybody may see.
     pub fn new(host: &'a HostAccess, instances: &[String], private: &[Private], public: &[String]) -> Self {
         host.run(&format!("mkdir -p -m 755 {FOLDER}")).expect(0);
-        for (name, text) in [("intruder.py", PROGRAM), ("intruder.php", PHP), ("ask_pool.py", ASK_POOL)] {
+        for (name, text) in [
+            ("intruder.py", PROGRAM),
+            ("intruder.php", PHP),
+            ("ask_pool.py", ASK_POOL),
+        ] {
             let write = format!("cat > {FOLDER}/{name} && chmod 644 {FOLDER}/{name}");
             Finished::fed(&mut host.command(&write), text).expect(0);
         }
@@ -114,7 +118,11 @@ impl<'a> Neighbours<'a> {
         let said = self.fed(&line, &task);
         let answer: Answer = serde_json::from_value(said.json()).expect("the pool's answer");
         let user = self.host.run(&format!("id -u {instance}")).expect(0);
-        assert_eq!(user.stdout.trim(), answer.user.to_string(), "the pool of {instance}");
+        assert_eq!(
+            user.stdout.trim(),
+            answer.user.to_string(),
+            "the pool of {instance}"
+        );
         assert!(answer.own, "the pool of {instance} reads nothing at all");
         answer.findings
     }
@@ -135,7 +143,11 @@ impl<'a> Neighbours<'a> {
     fn task<'b>(&'b self, instance: &'b str) -> Task<'b> {
         Task {
             others: self.others(instance).collect(),
-            secrets: self.private.iter().filter(|private| private.of != instance).collect(),
+            secrets: self
+                .private
+                .iter()
+                .filter(|private| private.of != instance)
+                .collect(),
             public: &self.public,
             paths: Vec::new(),
         }
@@ -153,7 +165,11 @@ impl<'a> Neighbours<'a> {
         let mut targets = Vec::new();
         for other in self.others(instance) {
             let config = other.replace('_', "X");
-            let prune: String = self.public.iter().map(|path| format!(" -o -path {path}")).collect();
+            let prune: String = self
+                .public
+                .iter()
+                .map(|path| format!(" -o -path {path}"))
+                .collect();
             let find = format!(
                 "find / \\( -path /proc -o -path /sys -o -path /dev{prune} \\) -prune -o \\( -user {other} -o -group {other} \
                  -o -path '*{other}*' -o -path '*{config}*' \\) -printf '%y %p\\n'"

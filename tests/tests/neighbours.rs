@@ -89,7 +89,15 @@ impl Street {
         let (world, hosts) = World::with_hosts(1, release);
         let host = hosts.into_iter().next().expect("one host was asked for");
         world.care_for("web1", &host);
-        let add = ["org", "add", "wg-nord", "--name", "WG Nord", "--sector", "flat-share"];
+        let add = [
+            "org",
+            "add",
+            "wg-nord",
+            "--name",
+            "WG Nord",
+            "--sector",
+            "flat-share",
+        ];
         world.run(&add).expect(0);
         world.run(&["host", "edit", "web1", "--shared"]).expect(0);
         Self {
@@ -117,11 +125,9 @@ impl Street {
             }
             for (way, found) in ways {
                 let found = found.into_iter().filter(|finding| !is_for_everybody(finding));
-                complaints.extend(
-                    found.map(|Finding { how, what, whose }| {
-                        format!("{instance} by {way} {how} {what} of {whose}")
-                    }),
-                );
+                complaints.extend(found.map(|Finding { how, what, whose }| {
+                    format!("{instance} by {way} {how} {what} of {whose}")
+                }));
             }
         }
         assert!(complaints.is_empty(), "{}", complaints.join("\n"));
@@ -222,7 +228,10 @@ impl Street {
             "connects to",
             "sees the database of MariaDB",
         ] {
-            assert!(saw(&by_user, how), "{us} did not notice that it {how}: {by_user:?}");
+            assert!(
+                saw(&by_user, how),
+                "{us} did not notice that it {how}: {by_user:?}"
+            );
         }
         assert!(saw(&by_pool, "connects to"), "{by_pool:?}");
         self.world.run(&["plan", "wg-nord/wordpress"]).expect(3);
