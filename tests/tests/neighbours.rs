@@ -208,7 +208,7 @@ impl Street {
     fn what_is_left_open_is_found(&self, neighbours: &Neighbours<'_>) {
         let (us, them) = ("kita-sonne_wordpress", "wg-nord_wordpress");
         let open = format!(
-            "set -e; chmod 755 /srv/{them}/wp-content; chmod 644 /srv/{them}/wp-content/uploads/private.txt
+            "set -e; chmod 755 /srv/{them} /srv/{them}/wp-content; chmod 644 /srv/{them}/wp-content/uploads/private.txt
              chmod 666 /run/{them}-php/php.sock; chmod 777 /srv/{them}/wp-content/uploads
              mariadb -e \"GRANT SELECT ON \\`{them}\\`.* TO '{us}'@'localhost'\""
         );
@@ -236,7 +236,7 @@ impl Street {
         assert!(saw(&by_pool, "connects to"), "{by_pool:?}");
         self.world.run(&["plan", "wg-nord/wordpress"]).expect(3);
         let close = format!(
-            "set -e; chmod 750 /srv/{them}/wp-content; chmod 640 /srv/{them}/wp-content/uploads/private.txt
+            "set -e; chmod 751 /srv/{them}; chmod 750 /srv/{them}/wp-content; chmod 640 /srv/{them}/wp-content/uploads/private.txt
              chmod 600 /run/{them}-php/php.sock; chmod 755 /srv/{them}/wp-content/uploads
              mariadb -e \"REVOKE SELECT ON \\`{them}\\`.* FROM '{us}'@'localhost'\""
         );
