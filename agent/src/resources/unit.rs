@@ -68,6 +68,12 @@ impl UnitSpec {
     }
 }
 
+/// Lets a unit start that has failed too often lately, as after an upgrade that took its program away: what it needs may be
+/// there by now. That systemd has nothing to forget is no failure.
+pub(crate) fn forgive(unit: &str) {
+    let _ = systemctl("reset-failed", unit).quietly();
+}
+
 /// A unit that was started, and does not run a moment later.
 pub(crate) fn ended_at_once(unit: &str) -> Error {
     Error::Obstacle {
@@ -204,6 +210,9 @@ impl UnitSpec {
         }
         if let (true, Some(running)) = (difference.is_about("running"), self.running) {
             let verb = if running { "start" } else { "stop" };
+            if running {
+                forgive(&self.name);
+            }
             host.succeed(&systemctl(verb, &self.name))
                 .map_err(|source| with_journal(&self.name, source))?;
             let unit = host.settled_unit(&self.name)?;

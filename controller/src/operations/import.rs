@@ -378,12 +378,12 @@ impl Operation for ImportInventory {
             let update = |known: &mut Service| known.clone_from(wanted);
             store.services().update(&wanted.reference(), update).await?;
         }
-        // A service comes with all its secrets or not at all; those that were not exported are generated.
+        // Cut off anywhere, the same import once more does the rest: what is there already is compared and left alone. A service
+        // comes last and with all its secrets, or not at all; those that were not exported are generated.
         for (scope, name, secret) in &changes.secrets {
             controller.vault.put(scope, name, secret).await?;
         }
         for service in &changes.new_services {
-            store.services().add(service).await?;
             let scope = SecretScope::Service(service.organisation.clone(), service.name.clone());
             let template = controller.catalogue.get(&service.template)?;
             for (name, parameter) in &template.manifest.params {
@@ -392,6 +392,7 @@ impl Operation for ImportInventory {
                     controller.vault.get_or_create(&scope, name, make).await?;
                 }
             }
+            store.services().add(service).await?;
         }
         let count = changes.sentences.len();
         Ok(Outcome {
