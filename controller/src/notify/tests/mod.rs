@@ -64,7 +64,6 @@ impl World {
         Vault::init(folder.path()).expect("a key");
         let store = Store::open(&folder.path().join(FILE_NAME)).await.expect("opens");
         let vault = Vault::open(store.clone(), folder.path()).await.expect("opens");
-        store.notifications().make_incident_tables().await;
         let organisation = Organisation {
             name: name("kita-sonne"),
             title: "KiTa Sonne e.V.".to_owned(),

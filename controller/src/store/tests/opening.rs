@@ -5,8 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sqlx::Executor as _;
-
 use super::*;
 use crate::model::{JobState, Outcome};
 
@@ -47,7 +45,7 @@ async fn a_new_database_is_its_owners_alone() {
 async fn what_was_written_is_there_after_opening_again() {
     let (_folder, store) = sqlite().await;
     furnish(&store).await;
-    let path = store.path.to_owned();
+    let path = PathBuf::from(store.place());
     store.close().await;
     let again = Store::open(&path).await.expect("opens");
     assert_eq!(again.hosts().list().await.expect("listed").len(), 2);
@@ -77,7 +75,7 @@ async fn a_copy_of_the_one_file_has_what_was_done() {
         .await
         .expect("finished");
     let copy = folder.path().join("copy.db");
-    fs::copy(&store.path, &copy).expect("copied");
+    fs::copy(Path::new(store.place()), &copy).expect("copied");
     let copy = Store::open(&copy).await.expect("opens");
     let job = copy.jobs().get(id).await.expect("there");
     assert_eq!(job.state, JobState::Succeeded);
@@ -108,12 +106,13 @@ async fn several_processes_may_make_the_same_database_at_once() {
 #[tokio::test]
 async fn a_newer_database_is_refused() {
     let (_folder, store) = sqlite().await;
-    store
-        .write
-        .execute("INSERT INTO _sqlx_migrations VALUES (9999, 'future', CURRENT_TIMESTAMP, TRUE, x'00', 0)")
-        .await
-        .expect("written");
-    let error = refusal(&store.path).await;
+    by_hand(
+        &store,
+        "INSERT INTO _sqlx_migrations VALUES (9999, 'future', CURRENT_TIMESTAMP, TRUE, x'00', 0)",
+    )
+    .await
+    .expect("written");
+    let error = refusal(Path::new(store.place())).await;
     assert!(error.contains("newer version of Allmende"), "{error}");
 }
 
@@ -131,8 +130,9 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
     let options = sqlx::sqlite::SqliteConnectOptions::new()
         .filename(&other)
         .create_if_missing(true);
-    let pool = SqlitePool::connect_with(options).await.expect("made");
-    pool.execute("CREATE TABLE photos (id INTEGER)")
+    let pool = sqlx::SqlitePool::connect_with(options).await.expect("made");
+    sqlx::raw_sql("CREATE TABLE photos (id INTEGER)")
+        .execute(&pool)
         .await
         .expect("made");
     pool.close().await;
@@ -149,7 +149,7 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
 async fn a_corrupt_database_says_so() {
     let (_folder, store) = sqlite().await;
     furnish(&store).await;
-    let path = store.path.to_owned();
+    let path = PathBuf::from(store.place());
     store.close().await;
     let mut bytes = fs::read(&path).expect("read");
     // The header stays, so that it still looks like a database.
@@ -163,9 +163,7 @@ async fn a_corrupt_database_says_so() {
 async fn what_cannot_be_read_says_which_row() {
     let (_folder, store) = sqlite().await;
     furnish(&store).await;
-    store
-        .write
-        .execute("UPDATE hosts SET facts = '{' WHERE name = 'web1'")
+    by_hand(&store, "UPDATE hosts SET facts = '{' WHERE name = 'web1'")
         .await
         .expect("written");
     let error = store.hosts().get(&name("web1")).await.expect_err("unreadable");
@@ -182,7 +180,7 @@ async fn an_existing_database_opens_fast() {
     let mut best = u128::MAX;
     for _ in 0..5 {
         let begun = Instant::now();
-        let store = Store::open(&store.path).await.expect("opens");
+        let store = Store::open(Path::new(store.place())).await.expect("opens");
         store.hosts().list().await.expect("listed");
         best = best.min(begun.elapsed().as_millis());
     }
