@@ -25,7 +25,7 @@ mod secrets;
 mod servers;
 mod services;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod watch;
 
 use std::sync::{Arc, OnceLock};

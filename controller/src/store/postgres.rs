@@ -1,13 +1,14 @@
 //! Opening a PostgreSQL database.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _};
-use url::{Host, Url};
+use url::Url;
 
 use super::connection::{Pool, Writer};
 use super::query::query_scalar;
@@ -72,7 +73,7 @@ impl PostgresAddress {
             ));
         }
         let mut options = PgConnectOptions::from_str(address).map_err(|error| wrong(error.to_string()))?;
-        if !url.query_pairs().any(|(key, _)| key == "sslmode") && !stays_here(&url, &options) {
+        if !url.query_pairs().any(|(key, _)| key == "sslmode") && !stays_here(&options) {
             options = options.ssl_mode(PgSslMode::VerifyFull);
         }
         if !url.query_pairs().any(|(key, _)| key == "application_name") {
@@ -86,20 +87,21 @@ impl PostgresAddress {
             shown: address.to_owned(),
         })
     }
+
+    /// Whether the other side has to prove by a certificate that it is who it should be.
+    #[cfg(test)]
+    pub(super) fn demands_proof(&self) -> bool {
+        matches!(self.options.get_ssl_mode(), PgSslMode::VerifyFull)
+    }
 }
 
-/// Whether what is said on the way to the database leaves this machine.
-fn stays_here(url: &Url, options: &PgConnectOptions) -> bool {
+/// Whether nothing that is said on the way to the database leaves this machine.
+fn stays_here(options: &PgConnectOptions) -> bool {
+    let host = options.get_host().trim_matches(['[', ']']);
     options.get_socket().is_some()
-        || match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            // Hosts of other schemes than the web's are not looked at more closely.
-            Some(Host::Domain(_)) | None => match options.get_host().parse::<std::net::IpAddr>() {
-                Ok(address) => address.is_loopback(),
-                Err(_) => options.get_host() == "localhost" || options.get_host().starts_with('/'),
-            },
-        }
+        || host.starts_with('/')
+        || host == "localhost"
+        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 impl fmt::Display for PostgresAddress {

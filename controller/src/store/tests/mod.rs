@@ -5,8 +5,10 @@ mod checks;
 mod inventory;
 mod jobs;
 mod opening;
+mod postgres;
 mod queue;
 mod schedules;
+mod secrets;
 
 use std::path::Path;
 
@@ -26,7 +28,7 @@ macro_rules! over_every_database {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $test() {
-                    let (_folder, store) = crate::store::tests::sqlite().await;
+                    let (_folder, store) = crate::store::tests::in_sqlite().await;
                     super::$test(store).await;
                 }
             )+
@@ -36,7 +38,7 @@ macro_rules! over_every_database {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $test() {
-                    let (_database, store) = crate::store::tests::postgres().await;
+                    let (_database, store) = crate::store::tests::in_postgres().await;
                     super::$test(store).await;
                 }
             )+
@@ -46,7 +48,7 @@ macro_rules! over_every_database {
 pub(crate) use over_every_database;
 
 /// A new database in a folder that goes away with the first value.
-pub(crate) async fn sqlite() -> (TempDir, Store) {
+pub(crate) async fn in_sqlite() -> (TempDir, Store) {
     let folder = TempDir::new().expect("a folder");
     let store = Store::open(&folder.path().join(FILE_NAME)).await.expect("opens");
     store.set_seal(Box::new(TestSeal("key")));
@@ -54,7 +56,7 @@ pub(crate) async fn sqlite() -> (TempDir, Store) {
 }
 
 /// A new database in PostgreSQL that goes away with the first value.
-pub(crate) async fn postgres() -> (Database, Store) {
+pub(crate) async fn in_postgres() -> (Database, Store) {
     // Copying one that is up to date is faster than making each.
     static TEMPLATE: OnceCell<Database> = OnceCell::const_new();
     let make = async || {

@@ -43,7 +43,7 @@ async fn a_new_database_is_its_owners_alone() {
 
 #[tokio::test]
 async fn what_was_written_is_there_after_opening_again() {
-    let (_folder, store) = sqlite().await;
+    let (_folder, store) = in_sqlite().await;
     furnish(&store).await;
     let path = PathBuf::from(store.place());
     store.close().await;
@@ -54,7 +54,7 @@ async fn what_was_written_is_there_after_opening_again() {
 /// People copy the one file, and never think of the journal beside it.
 #[tokio::test]
 async fn a_copy_of_the_one_file_has_what_was_done() {
-    let (folder, store) = sqlite().await;
+    let (folder, store) = in_sqlite().await;
     furnish(&store).await;
     let new = NewJob {
         operation: "host.apply",
@@ -105,7 +105,7 @@ async fn several_processes_may_make_the_same_database_at_once() {
 
 #[tokio::test]
 async fn a_newer_database_is_refused() {
-    let (_folder, store) = sqlite().await;
+    let (_folder, store) = in_sqlite().await;
     by_hand(
         &store,
         "INSERT INTO _sqlx_migrations VALUES (9999, 'future', CURRENT_TIMESTAMP, TRUE, x'00', 0)",
@@ -147,7 +147,7 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_corrupt_database_says_so() {
-    let (_folder, store) = sqlite().await;
+    let (_folder, store) = in_sqlite().await;
     furnish(&store).await;
     let path = PathBuf::from(store.place());
     store.close().await;
@@ -161,7 +161,7 @@ async fn a_corrupt_database_says_so() {
 
 #[tokio::test]
 async fn what_cannot_be_read_says_which_row() {
-    let (_folder, store) = sqlite().await;
+    let (_folder, store) = in_sqlite().await;
     furnish(&store).await;
     by_hand(&store, "UPDATE hosts SET facts = '{' WHERE name = 'web1'")
         .await
@@ -174,7 +174,7 @@ async fn what_cannot_be_read_says_which_row() {
 /// optimisation. The bound is loose, for machines that do other things as well.
 #[tokio::test]
 async fn an_existing_database_opens_fast() {
-    let (_folder, store) = sqlite().await;
+    let (_folder, store) = in_sqlite().await;
     furnish(&store).await;
     store.close().await;
     let mut best = u128::MAX;
