@@ -2,11 +2,22 @@
 
 use std::ops::{Deref, DerefMut};
 
+use jiff::Timestamp;
 use sqlx::pool::PoolConnection;
-use sqlx::{Error, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{Error, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection, SqlitePool};
+
+use super::now;
 
 /// Whoever writes holds this lock of the PostgreSQL database until its transaction ends: "allmende" in ASCII.
 const WRITING: i64 = 0x616c_6c6d_656e_6465;
+
+/// Takes the lock, and looks at the server's clock.
+const TAKE_LOCK: &str = "SELECT pg_advisory_xact_lock($1) AS held,
+    CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS clock";
+
+/// How far apart, in milliseconds, this machine's clock and the database's may be. Leases are promises about time: two
+/// controllers whose clocks differ by less than twice this never think each other dead who are alive.
+const CLOCK_DIFFERENCE: i64 = 4000;
 
 /// Connections that are used in turn.
 #[derive(Clone)]
@@ -82,10 +93,12 @@ impl Writer {
                 let mut transaction = pool
                     .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
                     .await?;
-                sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                let before = now();
+                let row = sqlx::query(TAKE_LOCK)
                     .bind(WRITING)
-                    .execute(&mut *transaction)
+                    .fetch_one(&mut *transaction)
                     .await?;
+                check_clock(before, row.try_get("clock")?, now())?;
                 Ok(Transaction(Connection::PostgresTransaction(transaction)))
             }
         }
@@ -98,6 +111,31 @@ impl Writer {
             Pool::Postgres(_) => self.begin().await,
         }
     }
+}
+
+/// Refuses to write by a clock that is wrong. It was read at some moment between `before` and `after`, all in unix milliseconds.
+///
+/// Without this, a controller whose clock is ahead would take work away from another that is still at it. One that cannot write
+/// loses its leases, and the others take over.
+fn check_clock(before: Timestamp, there: i64, after: Timestamp) -> Result<(), Error> {
+    let ahead = before.as_millisecond() - there;
+    let behind = there - after.as_millisecond();
+    let difference = ahead.max(behind);
+    if difference <= CLOCK_DIFFERENCE {
+        return Ok(());
+    }
+    Err(Error::Configuration(Box::new(ClocksDiffer {
+        seconds: difference / 1000,
+    })))
+}
+
+/// This machine and the database's do not agree what time it is.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this machine's clock and the database's differ by {seconds} seconds; correct the wrong one, see: timedatectl"
+)]
+pub(super) struct ClocksDiffer {
+    seconds: i64,
 }
 
 impl Connection {
@@ -134,5 +172,24 @@ impl Deref for Transaction {
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut Connection {
         &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_a_little_and_waiting_for_the_lock_is_no_difference() {
+        let at = |millis| Timestamp::from_millisecond(millis).expect("a time");
+        let said = |before, there, after| match check_clock(at(before), there, at(after)) {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(said(100_000, 100_001, 100_002), "");
+        assert_eq!(said(100_000, 96_500, 100_002), "");
+        assert_eq!(said(100_000, 119_000, 120_000), "", "it was waited for the lock");
+        assert!(said(100_000, 93_000, 100_002).contains("differ by 7 seconds"));
+        assert!(said(100_000, 129_002, 120_000).contains("differ by 9 seconds"));
     }
 }

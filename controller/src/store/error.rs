@@ -157,6 +157,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(answer) => answered(answer.as_ref()),
             sqlx::Error::ColumnDecode { index, source } => Some(Self::damaged(index, source)),
             sqlx::Error::Io(reason) => Some(Self::Unreachable(reason.to_string())),
+            sqlx::Error::Configuration(reason) => Some(Self::Unusable(reason.to_string())),
             sqlx::Error::Tls(reason) => Some(Self::Unreachable(format!("TLS: {reason}"))),
             sqlx::Error::Protocol(reason) => Some(Self::Unreachable(reason.clone())),
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
