@@ -7,7 +7,9 @@ use crate::model::{IncidentNotice, Name, Text};
 use crate::store::StoreError;
 use crate::store::columns::{from_json, from_word, name, optional_time, time};
 use crate::store::connection::Connection;
-use crate::store::query::{query, query_scalar};
+use crate::store::query::query;
+#[cfg(test)]
+use crate::store::query::query_scalar;
 
 /// An incident, for looking back.
 #[derive(Debug, Clone, PartialEq)]
