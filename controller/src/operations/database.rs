@@ -15,7 +15,7 @@ pub(super) enum Database {
     /// A file in the data directory.
     File(PathBuf),
     /// PostgreSQL, perhaps shared with other controllers.
-    Postgres(PostgresAddress),
+    Postgres(Box<PostgresAddress>),
 }
 
 impl Database {
@@ -32,7 +32,7 @@ impl Database {
             None => None,
         };
         let password = password.as_ref().map(|password| password.as_str());
-        Ok(Self::Postgres(PostgresAddress::new(address, password)?))
+        Ok(Self::Postgres(Box::new(PostgresAddress::new(address, password)?)))
     }
 
     /// Opens it, and brings it up to date.
