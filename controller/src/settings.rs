@@ -15,6 +15,11 @@ pub struct Settings {
     /// Folders with further service templates, one folder a template. A template there wins over one of the same name that
     /// comes with the program.
     pub templates: Vec<PathBuf>,
+    /// Where the database is when several controllers share it: `postgres://user@host/database`. Without it, it is a file in the
+    /// data directory.
+    pub database: Option<String>,
+    /// The file with the password for it, in the data directory if its path does not begin with `/`; its owner's alone.
+    pub database_password_file: Option<PathBuf>,
     /// How many hosts are worked on at the same time.
     pub parallel_hosts: usize,
     /// The address and port on this machine where a server answers `/healthz` and `/metrics`.
@@ -54,6 +59,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             templates: Vec::new(),
+            database: None,
+            database_password_file: None,
             parallel_hosts: 8,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9425)),
             keep_jobs_days: 180,
@@ -98,9 +105,10 @@ impl Settings {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(SettingsError::Unreadable { path, source }),
         };
+        // What is wrong is shown with its line, in which somebody may have written a password.
         let wrong = |problem: String| SettingsError::Wrong {
             path: path.clone(),
-            problem,
+            problem: without_passwords(&problem),
         };
         let settings: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         if settings.parallel_hosts == 0 {
@@ -112,6 +120,11 @@ impl Settings {
                 settings.listen
             )));
         }
+        if settings.database.is_none() && settings.database_password_file.is_some() {
+            return Err(wrong(
+                "database_password_file is of no use without database".to_owned(),
+            ));
+        }
         if settings.deadman.away_minutes < 2 {
             return Err(wrong(
                 "deadman.away_minutes must be at least 2: the heart beats once a minute".to_owned(),
@@ -119,6 +132,29 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+/// The text without what stands between user and host in addresses, as in `postgres://user:password@host`.
+fn without_passwords(text: &str) -> String {
+    let mut rest = text;
+    let mut shown = String::with_capacity(text.len());
+    while let Some(begin) = rest.find("://") {
+        let (before, address) = rest.split_at(begin + "://".len());
+        shown.push_str(before);
+        // A password may hold anything; the last @ before the end of the line comes after it.
+        let line = address.lines().next().unwrap_or_default();
+        let end = line.rfind('@').unwrap_or_default();
+        match line[..end].split_once(':') {
+            Some((user, _)) => {
+                shown.push_str(user);
+                shown.push_str(":•••");
+            }
+            None => shown.push_str(&line[..end]),
+        }
+        rest = &address[end..];
+    }
+    shown.push_str(rest);
+    shown
 }
 
 #[cfg(test)]
@@ -142,5 +178,24 @@ mod tests {
             write(bad);
             assert!(Settings::load(folder.path()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_repeated_in_errors() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        for text in [
+            "database = \"postgres://allmende:open-sesame@db.example.org/allmende\nparallel_hosts = 3\n",
+            "datbase = \"postgres://allmende:open@-sesame@db.example.org/allmende\"\n",
+            "database = [\"postgres://allmende:open-sesame@db.example.org/allmende\"]\n",
+        ] {
+            std::fs::write(folder.path().join(FILE), text).expect("written");
+            let error = Settings::load(folder.path()).expect_err("refused").to_string();
+            assert!(!error.contains("sesame"), "{error}");
+            assert!(error.contains("@db.example.org/allmende"), "{error}");
+        }
+        assert_eq!(
+            without_passwords("see http://one.example/a:b\nor postgres://u@h/d"),
+            "see http://one.example/a:b\nor postgres://u@h/d"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod intruder;
+mod postgres;
 mod program;
 mod rehearsal;
 mod witness;
@@ -9,6 +10,7 @@ mod world;
 
 pub use client::{Client, Form, Page};
 pub use intruder::{Finding, Neighbours, Private};
+pub use postgres::{Cluster, Database};
 pub use program::{Finished, program};
 pub use rehearsal::{Proof, Rehearsal};
 pub use witness::{Seen, Witness};

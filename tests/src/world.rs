@@ -29,11 +29,38 @@ pub struct HostAccess {
 impl World {
     /// A world with an initialised data directory and no hosts.
     pub fn new() -> Self {
-        // Not in /tmp, which is memory on many machines and too small for practice hosts.
-        let folder = TempDir::with_prefix_in("allmende-test-", "/var/tmp").expect("a folder in /var/tmp");
-        let world = Self { folder };
+        let world = Self::unfurnished();
         world.run(&["init"]).expect(0);
         world
+    }
+
+    /// The same, with these settings from the beginning.
+    pub fn with_settings(settings: &str) -> Self {
+        let world = Self::unfurnished();
+        world.set(settings);
+        world.run(&["init"]).expect(0);
+        world
+    }
+
+    fn unfurnished() -> Self {
+        // Not in /tmp, which is memory on many machines and too small for practice hosts.
+        let folder = TempDir::with_prefix_in("allmende-test-", "/var/tmp").expect("a folder in /var/tmp");
+        Self { folder }
+    }
+
+    /// A second controller on the same database, set up as the documentation says: with the same key and the same settings.
+    pub fn second_controller(&self) -> Self {
+        let second = Self::unfurnished();
+        for file in ["allmende.toml", "vault.key"] {
+            std::fs::copy(self.data_dir().join(file), second.data_dir().join(file)).expect("copied");
+        }
+        second.run(&["init"]).expect(0).saying("already");
+        second
+    }
+
+    /// Writes the settings anew.
+    pub fn set(&self, settings: &str) {
+        std::fs::write(self.data_dir().join("allmende.toml"), settings).expect("writes the settings");
     }
 
     /// A world with practice hosts of this Debian release.
@@ -44,12 +71,17 @@ impl World {
     /// A world with practice hosts, with further arguments for `lab up`.
     pub fn with_hosts_of(count: u32, release: &str, further: &[&str]) -> (Self, Vec<HostAccess>) {
         let world = Self::new();
+        let hosts = world.raise(count, release, further);
+        (world, hosts)
+    }
+
+    /// Makes practice hosts, with further arguments for `lab up`.
+    pub fn raise(&self, count: u32, release: &str, further: &[&str]) -> Vec<HostAccess> {
         let count = count.to_string();
         let mut arguments = vec!["lab", "up", "--yes", "--hosts", &count, "--release", release];
         arguments.extend(further);
-        world.run(&arguments).expect(0);
-        let hosts = world.hosts();
-        (world, hosts)
+        self.run(&arguments).expect(0);
+        self.hosts()
     }
 
     /// The practice hosts as they are now.
@@ -79,8 +111,7 @@ impl World {
             .iter()
             .map(|folder| format!("{:?}", folder.display().to_string()))
             .collect();
-        let settings = format!("templates = [{}]\n", folders.join(", "));
-        std::fs::write(self.data_dir().join("allmende.toml"), settings).expect("writes the settings");
+        self.set(&format!("templates = [{}]\n", folders.join(", ")));
     }
 
     /// The files of the data directory that hold this text, practice hosts left out.

@@ -24,14 +24,22 @@ mod tests {
     use std::collections::BTreeSet;
 
     use jiff::{SignedDuration, Timestamp};
-    use tempfile::TempDir;
 
     use super::*;
     use crate::model::{
         Acknowledgement, Answer, CheckKey, Figure, IncidentChange, MaintenancePlan, MaintenanceScope, Status,
         Text,
     };
+    use crate::store::tests::over_every_database;
     use crate::store::{Keep, RollupSpan};
+
+    over_every_database!(
+        a_run_of_bad_answers_is_one_incident_with_a_timeline,
+        a_host_that_is_gone_hides_what_hangs_on_it,
+        maintenance_is_about_what_it_says_and_ends,
+        what_is_asked_no_longer_is_over,
+        answers_become_hours_and_days_and_uptime_is_reckoned,
+    );
 
     const RULES: Rules = Rules {
         attempts: 2,
@@ -39,21 +47,14 @@ mod tests {
     };
 
     struct World {
-        _folder: TempDir,
         store: Store,
         now: Timestamp,
     }
 
     impl World {
-        async fn new() -> Self {
-            let folder = TempDir::new().expect("a folder");
-            let store = Store::open(&folder.path().join("test.db")).await.expect("opens");
+        fn new(store: Store) -> Self {
             let now = Timestamp::from_second(1_800_000_000).expect("a time");
-            Self {
-                _folder: folder,
-                store,
-                now,
-            }
+            Self { store, now }
         }
 
         /// A minute later these answers come.
@@ -104,9 +105,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_run_of_bad_answers_is_one_incident_with_a_timeline() {
-        let mut world = World::new().await;
+    async fn a_run_of_bad_answers_is_one_incident_with_a_timeline(store: Store) {
+        let mut world = World::new(store);
         let page = "kita/cloud:page";
         for status in [Status::Ok, Status::Critical, Status::Critical, Status::Critical] {
             world
@@ -142,9 +142,8 @@ mod tests {
         assert!(watch.acknowledge(id, &by).await.is_err());
     }
 
-    #[tokio::test]
-    async fn a_host_that_is_gone_hides_what_hangs_on_it() {
-        let mut world = World::new().await;
+    async fn a_host_that_is_gone_hides_what_hangs_on_it(store: Store) {
+        let mut world = World::new(store);
         let all = |status| {
             [
                 ("kita/cloud:page", status),
@@ -170,9 +169,8 @@ mod tests {
         assert_eq!(world.open().await, ["kita/cloud:page"]);
     }
 
-    #[tokio::test]
-    async fn maintenance_is_about_what_it_says_and_ends() {
-        let mut world = World::new().await;
+    async fn maintenance_is_about_what_it_says_and_ends(store: Store) {
+        let mut world = World::new(store);
         let plan = MaintenancePlan::Once {
             from: world.now,
             until: world.now + SignedDuration::from_hours(1),
@@ -197,9 +195,8 @@ mod tests {
         assert_eq!(world.open().await.len(), 2);
     }
 
-    #[tokio::test]
-    async fn what_is_asked_no_longer_is_over() {
-        let mut world = World::new().await;
+    async fn what_is_asked_no_longer_is_over(store: Store) {
+        let mut world = World::new(store);
         for _ in 0..3 {
             world
                 .answers(&[("kita/cloud:page", Status::Critical), ("web1:disk", Status::Ok)])
@@ -212,9 +209,8 @@ mod tests {
         assert_eq!(world.store.watch().list().await.expect("listed").len(), 1);
     }
 
-    #[tokio::test]
-    async fn answers_become_hours_and_days_and_uptime_is_reckoned() {
-        let mut world = World::new().await;
+    async fn answers_become_hours_and_days_and_uptime_is_reckoned(store: Store) {
+        let mut world = World::new(store);
         let key: CheckKey = "kita/cloud:page".parse().expect("a key");
         let begin = world.now;
         for minute in 0..3000 {

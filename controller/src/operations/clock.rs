@@ -90,6 +90,11 @@ async fn serve(controller: &Controller, one: &DueSchedule, now: Timestamp) -> Re
 fn passes(error: &OperationError) -> bool {
     matches!(
         error,
-        OperationError::Store(StoreError::Locked | StoreError::Unusable(_) | StoreError::Database(_))
+        OperationError::Store(
+            StoreError::Locked
+                | StoreError::Unreachable(_)
+                | StoreError::Unusable(_)
+                | StoreError::Database(_)
+        )
     )
 }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::database::Database;
 use super::{Holder, OperationError};
 use crate::catalogue::{Bindings, Care, Catalogue, ServiceTemplate, Surroundings, Wanted};
 use crate::fleet::{ControllerKey, ControllerKeys, Line, Session};
 use crate::model::{Actor, Host, Name, Organisation, Secret, Service};
 use crate::provision::{ArchiveCache, Assembler, BASE, IssuedCertificate, create_authority, settings_for};
 use crate::settings::Settings;
-use crate::store::{AuditPhase, AuditRecord, AuditVerdict, FILE_NAME, Store};
+use crate::store::{AuditPhase, AuditRecord, AuditVerdict, Store};
 use crate::vault::{KEY_FILE, SecretScope, Vault};
 
 /// What the key that starts agents is called in the vault: the controller's for all hosts, and a host's own.
@@ -43,11 +44,6 @@ impl Controller {
     /// # Errors
     /// What stands in the way.
     pub async fn init(data_dir: &Path) -> Result<bool, OperationError> {
-        let there = data_dir.join(KEY_FILE).exists() && data_dir.join(FILE_NAME).exists();
-        if !there && data_dir.join(FILE_NAME).exists() {
-            // Never a new key for secrets that only the old one opens.
-            return Self::open(data_dir, &[]).await.map(|_| false);
-        }
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -55,8 +51,27 @@ impl Controller {
             .map_err(|error| {
                 OperationError::Refused(format!("cannot make {}: {error}", data_dir.display()))
             })?;
-        Vault::init(data_dir)?;
-        let store = Store::open(&data_dir.join(FILE_NAME)).await?;
+        let settings = Settings::load(data_dir)?;
+        let key_there = data_dir.join(KEY_FILE).exists();
+        let (store, there) = match Database::of(&settings, data_dir)? {
+            Database::File(path) => {
+                if path.exists() && !key_there {
+                    // Never a new key for secrets that only the old one opens.
+                    return Self::open(data_dir, &[]).await.map(|_| false);
+                }
+                let there = path.exists();
+                Vault::init(data_dir)?;
+                (Store::open(&path).await?, there)
+            }
+            shared @ Database::Postgres(_) => {
+                let store = shared.open().await?;
+                let there = Vault::is_in(&store).await?;
+                if !there {
+                    Vault::init(data_dir)?;
+                }
+                (store, there)
+            }
+        };
         let controller = Self::with(store, data_dir, &[]).await?;
         controller.own_key(SSH_KEY).await?;
         controller.authority().await?;
@@ -68,14 +83,22 @@ impl Controller {
     /// # Errors
     /// When there is none yet, or something in it cannot be used.
     pub async fn open(data_dir: &Path, templates: &[PathBuf]) -> Result<Self, OperationError> {
-        let database = data_dir.join(FILE_NAME);
-        if !database.exists() {
-            return Err(OperationError::Refused(format!(
-                "there is no data in {} yet. Begin with: allmende init",
-                data_dir.display()
-            )));
+        let nothing = |place: &str| {
+            OperationError::Refused(format!(
+                "there is no data in {place} yet. Begin with: allmende init"
+            ))
+        };
+        let settings = Settings::load(data_dir)?;
+        let database = Database::of(&settings, data_dir)?;
+        if let Database::File(path) = &database
+            && !path.exists()
+        {
+            return Err(nothing(&data_dir.display().to_string()));
         }
-        let store = Store::open(&database).await?;
+        let store = database.open().await?;
+        if matches!(database, Database::Postgres(_)) && !Vault::is_in(&store).await? {
+            return Err(nothing(store.place()));
+        }
         Self::with(store, data_dir, templates).await
     }
 

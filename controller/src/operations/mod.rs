@@ -9,6 +9,7 @@ mod check;
 mod check_settings;
 mod clock;
 mod controller;
+mod database;
 mod error;
 mod host;
 mod host_edit;

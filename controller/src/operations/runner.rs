@@ -381,12 +381,17 @@ async fn keep_lease(store: Store, job: JobId, holder: Holder, every: Duration) -
     let mut renewed = Instant::now();
     loop {
         tokio::time::sleep(every).await;
-        match store.jobs().renew(job, holder.claim(LEASE)).await {
-            Ok(()) => renewed = Instant::now(),
-            Err(error @ StoreError::LeaseLost(_)) => return error,
+        let jobs = store.jobs();
+        let renewal = jobs.renew(job, holder.claim(LEASE));
+        // A database that went silent must not keep us from seeing that the lease has ended.
+        let left = LEASE.saturating_sub(renewed.elapsed());
+        match tokio::time::timeout(left, renewal).await {
+            Ok(Ok(())) => renewed = Instant::now(),
+            Ok(Err(error @ StoreError::LeaseLost(_))) => return error,
             // A database that is busy, or a disk that is full, may be well again before the lease ends.
-            Err(error) if renewed.elapsed() >= LEASE => return error,
-            Err(_) => {}
+            Ok(Err(error)) if renewed.elapsed() >= LEASE => return error,
+            Ok(Err(_)) => {}
+            Err(_) => return StoreError::Unreachable("it went silent".to_owned()),
         }
     }
 }

@@ -12,9 +12,10 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::SqliteConnection;
 
 use super::columns::{time, to_json};
+use super::connection::Connection;
+use super::query::{query, query_scalar, storable};
 use super::{Store, StoreError, now};
 use crate::model::JobId;
 
@@ -186,12 +187,10 @@ fn sealed_bytes(entries: i64, hash: &str) -> Vec<u8> {
     format!("{entries} {hash}").into_bytes()
 }
 
-async fn head(connection: &mut SqliteConnection) -> Result<Option<Head>, StoreError> {
-    Ok(
-        sqlx::query_as("SELECT entries, hash, seal FROM audit_head WHERE id = 1")
-            .fetch_optional(connection)
-            .await?,
-    )
+async fn head(connection: &mut Connection) -> Result<Option<Head>, StoreError> {
+    Ok(query("SELECT entries, hash, seal FROM audit_head WHERE id = 1")
+        .fetch_optional(connection)
+        .await?)
 }
 
 impl Audit<'_> {
@@ -208,7 +207,7 @@ impl Audit<'_> {
 
     /// The newest entries, newest first.
     pub async fn list(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        Ok(sqlx::query_as(
+        Ok(query(
             "SELECT sequence, at, actor, operation, parameters, phase, job_id, message, previous, hash
              FROM audit ORDER BY sequence DESC LIMIT $1",
         )
@@ -225,11 +224,11 @@ impl Audit<'_> {
         const PAGE: i64 = 1000;
         let seal = self.0.seal()?;
         // One transaction sees the log, its end and the jobs as they were at one moment.
-        let mut transaction = self.0.read.begin().await?;
+        let mut transaction = self.0.read.snapshot().await?;
         let mut entries = 0;
         let mut previous = String::new();
         loop {
-            let page: Vec<AuditEntry> = sqlx::query_as(
+            let page: Vec<AuditEntry> = query(
                 "SELECT sequence, at, actor, operation, parameters, phase, job_id, message, previous, hash
                  FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2",
             )
@@ -260,7 +259,7 @@ impl Audit<'_> {
             }
         };
         // Every job is written together with its first entry, so a log that was emptied together with its end shows here.
-        let unknown_jobs: i64 = sqlx::query_scalar(
+        let unknown_jobs: i64 = query_scalar(
             "SELECT COUNT(*) FROM jobs j WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.job_id = j.id)",
         )
         .fetch_one(&mut *transaction)
@@ -282,11 +281,11 @@ impl Audit<'_> {
 /// appending must never heal what somebody cut.
 pub(super) async fn append(
     store: &Store,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     record: AuditRecord<'_>,
 ) -> Result<(), StoreError> {
     let seal = store.seal()?;
-    let longest: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(sequence), 0) FROM audit")
+    let longest: i64 = query_scalar("SELECT COALESCE(MAX(sequence), 0) FROM audit")
         .fetch_one(&mut *connection)
         .await?;
     let (entries, previous) = match head(connection).await? {
@@ -299,17 +298,17 @@ pub(super) async fn append(
     let mut entry = AuditEntry {
         sequence: entries.max(longest) + 1,
         at: now().as_millisecond(),
-        actor: record.actor.to_owned(),
-        operation: record.operation.to_owned(),
+        actor: storable(record.actor),
+        operation: storable(record.operation),
         parameters: to_json(record.parameters)?,
         phase: record.phase.as_str().to_owned(),
         job_id: record.job,
-        message: record.message.to_owned(),
+        message: storable(record.message),
         previous,
         hash: String::new(),
     };
     entry.hash = entry.computed_hash()?;
-    sqlx::query(
+    query(
         "INSERT INTO audit (sequence, at, actor, operation, parameters, phase, job_id, message, previous, hash)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
@@ -325,7 +324,7 @@ pub(super) async fn append(
     .bind(&entry.hash)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
+    query(
         "INSERT INTO audit_head (id, entries, hash, seal) VALUES (1, $1, $2, $3)
          ON CONFLICT (id) DO UPDATE SET entries = excluded.entries, hash = excluded.hash, seal = excluded.seal",
     )

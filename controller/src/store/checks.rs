@@ -1,6 +1,7 @@
 //! Checks that people added.
 
 use super::columns::{from_json, to_json};
+use super::query::query;
 use super::{Store, StoreError, hosts, services};
 use crate::model::{AddedCheck, CheckKey, Subject};
 
@@ -20,7 +21,7 @@ impl Checks<'_> {
             Subject::Host(name) => (Some(hosts::id(&mut transaction, name).await?), None),
             Subject::Service(reference) => (None, Some(services::id(&mut transaction, reference).await?)),
         };
-        sqlx::query(
+        query(
             "INSERT INTO checks (subject, name, host_id, service_id, definition) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(check.key.subject.to_string())
@@ -30,13 +31,7 @@ impl Checks<'_> {
         .bind(to_json(&check.definition)?)
         .execute(&mut *transaction)
         .await
-        .map_err(|error| match error {
-            sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::Exists {
-                noun: "check",
-                name: check.key.to_string(),
-            },
-            error => error.into(),
-        })?;
+        .map_err(|error| StoreError::taken(error, "check", &check.key.to_string()))?;
         transaction.commit().await?;
         Ok(())
     }
@@ -44,7 +39,7 @@ impl Checks<'_> {
     /// All of them, by subject and name.
     pub async fn list(&self) -> Result<Vec<AddedCheck>, StoreError> {
         let rows: Vec<(String, String, String)> =
-            sqlx::query_as("SELECT subject, name, definition FROM checks ORDER BY subject, name")
+            query("SELECT subject, name, definition FROM checks ORDER BY subject, name")
                 .fetch_all(&self.0.read)
                 .await?;
         rows.into_iter()
@@ -66,13 +61,13 @@ impl Checks<'_> {
     /// # Errors
     /// [`StoreError::Unknown`] when nobody added it.
     pub async fn update(&self, check: &AddedCheck) -> Result<(), StoreError> {
-        let done = sqlx::query("UPDATE checks SET definition = $3 WHERE subject = $1 AND name = $2")
+        let done = query("UPDATE checks SET definition = $3 WHERE subject = $1 AND name = $2")
             .bind(check.key.subject.to_string())
             .bind(&check.key.id)
             .bind(to_json(&check.definition)?)
             .execute(&self.0.write)
             .await?;
-        self.known(&check.key, done.rows_affected()).await
+        self.known(&check.key, done).await
     }
 
     /// Removes a check.
@@ -80,12 +75,12 @@ impl Checks<'_> {
     /// # Errors
     /// [`StoreError::Unknown`] when nobody added it.
     pub async fn remove(&self, key: &CheckKey) -> Result<(), StoreError> {
-        let done = sqlx::query("DELETE FROM checks WHERE subject = $1 AND name = $2")
+        let done = query("DELETE FROM checks WHERE subject = $1 AND name = $2")
             .bind(key.subject.to_string())
             .bind(&key.id)
             .execute(&self.0.write)
             .await?;
-        self.known(key, done.rows_affected()).await
+        self.known(key, done).await
     }
 
     async fn known(&self, key: &CheckKey, affected: u64) -> Result<(), StoreError> {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::audit::{self, AuditPhase, AuditRecord};
 use super::columns::{name, to_json};
+use super::connection::Connection;
 use super::jobs::{Jobs, get, lease_ended};
+use super::query::query;
 use super::{Store, StoreError, now};
 use crate::model::{Job, JobId, JobState, Name, Outcome};
 
@@ -53,7 +54,7 @@ impl Jobs<'_> {
     ) -> Result<Claimed, StoreError> {
         let mut transaction = self.0.begin().await?;
         let interrupted = interrupt(self.0, &mut transaction, is_gone).await?;
-        let busy: Option<(String, i64)> = sqlx::query_as(
+        let busy: Option<(String, i64)> = query(
             "SELECT h.name, l.job_id FROM job_hosts jh
              JOIN host_locks l ON l.host_id = jh.host_id
              JOIN hosts h ON h.id = jh.host_id
@@ -69,7 +70,7 @@ impl Jobs<'_> {
             return Ok(Claimed::Busy { host, by });
         }
         let at = now();
-        let taken = sqlx::query(
+        let taken = query(
             "UPDATE jobs SET state = 'running', holder = $2, holder_identity = $3, lease_until = $4,
                              attempts = attempts + 1, started_at = $5
              WHERE id = $1 AND state = 'queued'",
@@ -81,10 +82,10 @@ impl Jobs<'_> {
         .bind(at.as_millisecond())
         .execute(&mut *transaction)
         .await?;
-        if taken.rows_affected() == 0 {
+        if taken == 0 {
             return Err(StoreError::LeaseLost(id));
         }
-        sqlx::query("INSERT INTO host_locks (host_id, job_id) SELECT host_id, job_id FROM job_hosts WHERE job_id = $1")
+        query("INSERT INTO host_locks (host_id, job_id) SELECT host_id, job_id FROM job_hosts WHERE job_id = $1")
             .bind(id)
             .execute(&mut *transaction)
             .await?;
@@ -97,7 +98,7 @@ impl Jobs<'_> {
     /// # Errors
     /// [`StoreError::LeaseLost`] when somebody else found the lease run out: the work must stop.
     pub async fn renew(&self, id: JobId, claim: Claim<'_>) -> Result<(), StoreError> {
-        let renewed = sqlx::query(
+        let renewed = query(
             "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND state = 'running' AND holder_identity = $2",
         )
         .bind(id)
@@ -105,7 +106,7 @@ impl Jobs<'_> {
         .bind(lease_end(now(), claim.lease))
         .execute(&self.0.write)
         .await?;
-        if renewed.rows_affected() == 0 {
+        if renewed == 0 {
             return Err(StoreError::LeaseLost(id));
         }
         Ok(())
@@ -133,13 +134,13 @@ impl Jobs<'_> {
 /// Ends a job that is queued or running: its state, its hosts, and the audit entry.
 pub(super) async fn end(
     store: &Store,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: JobId,
     state: JobState,
     outcome: &Outcome,
     phase: AuditPhase,
 ) -> Result<Job, StoreError> {
-    let ended = sqlx::query(
+    let ended = query(
         "UPDATE jobs SET state = $2, outcome = $3, ended_at = $4, lease_until = NULL, progress = NULL
          WHERE id = $1 AND state IN ('queued', 'running')",
     )
@@ -149,10 +150,10 @@ pub(super) async fn end(
     .bind(now().as_millisecond())
     .execute(&mut *connection)
     .await?;
-    if ended.rows_affected() == 0 {
+    if ended == 0 {
         return Err(StoreError::LeaseLost(id));
     }
-    sqlx::query("DELETE FROM host_locks WHERE job_id = $1")
+    query("DELETE FROM host_locks WHERE job_id = $1")
         .bind(id)
         .execute(&mut *connection)
         .await?;
@@ -181,10 +182,10 @@ struct Running {
 /// Marks jobs interrupted whose holders are dead.
 pub(super) async fn interrupt(
     store: &Store,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     is_gone: impl Fn(&str) -> bool,
 ) -> Result<Vec<Job>, StoreError> {
-    let running: Vec<Running> = sqlx::query_as(
+    let running: Vec<Running> = query(
         "SELECT id, holder, holder_identity, lease_until FROM jobs WHERE state = 'running' ORDER BY id",
     )
     .fetch_all(&mut *connection)

@@ -1,6 +1,7 @@
 //! Duties: what only one of several servers does at a time. The holder renews its lease; another takes over when it is gone.
 
 use super::claims::{Claim, lease_end};
+use super::query::query;
 use super::servers::Servers;
 use super::{StoreError, now};
 
@@ -13,7 +14,7 @@ impl Servers<'_> {
         claim: Claim<'_>,
         is_gone: impl Fn(&str) -> bool,
     ) -> Result<bool, StoreError> {
-        let held: Option<(String,)> = sqlx::query_as("SELECT identity FROM duties WHERE name = $1")
+        let held: Option<(String,)> = query("SELECT identity FROM duties WHERE name = $1")
             .bind(duty)
             .fetch_optional(&self.0.read)
             .await?;
@@ -22,7 +23,7 @@ impl Servers<'_> {
             .filter(|identity| is_gone(identity));
         let at = now();
         // One statement decides, whoever else comes at the same time.
-        let taken = sqlx::query(
+        let taken = query(
             "INSERT INTO duties (name, identity, lease_until) VALUES ($1, $2, $3)
              ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, lease_until = excluded.lease_until
              WHERE duties.identity = excluded.identity OR duties.lease_until <= $4 OR duties.identity = $5",
@@ -34,6 +35,6 @@ impl Servers<'_> {
         .bind(gone)
         .execute(&self.0.write)
         .await?;
-        Ok(taken.rows_affected() > 0)
+        Ok(taken > 0)
     }
 }

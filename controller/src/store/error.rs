@@ -1,9 +1,11 @@
 //! What can go wrong in the store, in sentences that say what to do.
 
 use std::fmt::Display;
-use std::path::PathBuf;
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
 
 use crate::model::JobId;
 
@@ -55,19 +57,19 @@ pub enum StoreError {
     NoSeal,
     /// The database is from a newer Allmende.
     #[error(
-        "{} was written by a newer version of Allmende (it has migration {migration}): use that version", path.display()
+        "{place} was written by a newer version of Allmende (it has migration {migration}): use that version"
     )]
     Newer {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// The first migration that this version does not know.
         migration: i64,
     },
     /// It cannot be opened.
-    #[error("cannot open the database {}: {reason}", path.display())]
+    #[error("cannot open the database {place}: {reason}")]
     Open {
-        /// The database, or its directory.
-        path: PathBuf,
+        /// The database, its directory, or its address.
+        place: String,
         /// What came back and what to do.
         reason: String,
     },
@@ -75,8 +77,11 @@ pub enum StoreError {
     #[error("the database cannot be used: {0}")]
     Unusable(String),
     /// Another process keeps the database busy.
-    #[error("the database is busy: another Allmende has been writing for longer than 5 seconds; try again")]
+    #[error("the database is busy: another Allmende has been writing for too long; try again")]
     Locked,
+    /// PostgreSQL does not answer, or no longer.
+    #[error("there is no connection to the database: {0}; does PostgreSQL run, and is it reached from here?")]
+    Unreachable(String),
     /// What is stored is not what can be stored.
     #[error("the database holds something unreadable: {what}: {reason}; restore it from a copy")]
     Damaged {
@@ -101,6 +106,17 @@ impl StoreError {
         }
     }
 
+    /// What a query's error means where a name must be new.
+    pub(super) fn taken(error: sqlx::Error, noun: &'static str, name: &dyn Display) -> Self {
+        match error {
+            sqlx::Error::Database(error) if error.is_unique_violation() => Self::Exists {
+                noun,
+                name: name.to_string(),
+            },
+            error => error.into(),
+        }
+    }
+
     /// Nothing has this name; says what comes near.
     pub(super) fn unknown(noun: &'static str, name: impl Display, existing: &[String]) -> Self {
         let name = name.to_string();
@@ -112,16 +128,16 @@ impl StoreError {
     }
 
     /// Names the database in an error that came while opening it.
-    pub(super) fn at(self, path: &std::path::Path) -> Self {
+    pub(super) fn at(self, place: &str) -> Self {
         let reason = match self {
             Self::Unusable(reason) => reason,
             Self::Damaged { reason, .. } => reason,
-            Self::Locked => Self::Locked.to_string(),
+            error @ (Self::Locked | Self::Unreachable(_)) => error.to_string(),
             Self::Database(error) => error.to_string(),
             other => return other,
         };
         Self::Open {
-            path: path.to_owned(),
+            place: place.to_owned(),
             reason,
         }
     }
@@ -137,28 +153,66 @@ fn article(noun: &str) -> &'static str {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        // The primary result codes of SQLite: https://www.sqlite.org/rescode.html
-        let code = match &error {
-            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<u32>().ok()),
+        let known = match &error {
+            sqlx::Error::Database(answer) => answered(answer.as_ref()),
+            sqlx::Error::ColumnDecode { index, source } => Some(Self::damaged(index, source)),
+            sqlx::Error::Io(reason) => Some(Self::Unreachable(reason.to_string())),
+            sqlx::Error::Configuration(reason) => Some(Self::Unusable(reason.to_string())),
+            sqlx::Error::Tls(reason) => Some(Self::Unreachable(format!("TLS: {reason}"))),
+            sqlx::Error::Protocol(reason) => Some(Self::Unreachable(reason.clone())),
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Some(Self::Unreachable("none became free in time".to_owned()))
+            }
             _ => None,
         };
-        match code.map(|code| code & 0xff) {
-            Some(5 | 6) => Self::Locked,
-            Some(3 | 23) => Self::Unusable("its file may not be written by this user".to_owned()),
-            Some(8) => Self::Unusable("its file or directory is read-only".to_owned()),
-            Some(13) => Self::Unusable("the disk is full".to_owned()),
-            Some(10) => Self::Unusable(format!("the disk does not read or write: {error}")),
-            Some(14) => {
-                Self::Unusable("its file cannot be opened; may this user write the directory?".to_owned())
-            }
-            Some(11) => Self::damaged("the file", "it is corrupt"),
-            Some(26) => Self::damaged("the file", "it is not an SQLite database, or it is corrupt"),
-            _ => match error {
-                sqlx::Error::ColumnDecode { index, source } => Self::damaged(&index, source),
-                error => Self::Database(error),
-            },
-        }
+        known.unwrap_or(Self::Database(error))
     }
+}
+
+/// What a database's answer means, if it is one of those that a person can do something about.
+fn answered(answer: &dyn DatabaseError) -> Option<StoreError> {
+    if let Some(answer) = answer.try_downcast_ref::<PgDatabaseError>() {
+        return postgres_answered(answer);
+    }
+    let answer = answer.try_downcast_ref::<SqliteError>()?;
+    sqlite_answered(answer)
+}
+
+/// The primary result codes of SQLite: https://www.sqlite.org/rescode.html
+fn sqlite_answered(answer: &SqliteError) -> Option<StoreError> {
+    let code: u32 = answer.code()?.parse().ok()?;
+    let unusable = |reason: &str| StoreError::Unusable(reason.to_owned());
+    Some(match code & 0xff {
+        5 | 6 => StoreError::Locked,
+        3 | 23 => unusable("its file may not be written by this user"),
+        8 => unusable("its file or directory is read-only"),
+        13 => unusable("the disk is full"),
+        10 => unusable(&format!("the disk does not read or write: {answer}")),
+        14 => unusable("its file cannot be opened; may this user write the directory?"),
+        11 => StoreError::damaged("the file", "it is corrupt"),
+        26 => StoreError::damaged("the file", "it is not an SQLite database, or it is corrupt"),
+        _ => return None,
+    })
+}
+
+/// The codes of PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html
+fn postgres_answered(answer: &PgDatabaseError) -> Option<StoreError> {
+    let said = answer.message();
+    let unusable = |advice: &str| StoreError::Unusable(format!("PostgreSQL says: {said}; {advice}"));
+    Some(match answer.code() {
+        "55P03" | "40001" | "40P01" => StoreError::Locked,
+        "28000" | "28P01" => unusable("see docs/two-controllers.md for users and passwords"),
+        "3D000" => unusable("make it with: createdb"),
+        "42501" => unusable("the database should belong to the user that Allmende comes as"),
+        "25006" => unusable("this is a copy that only reads; give the address of the one that writes"),
+        "53100" => unusable("its disk is full"),
+        "53300" => unusable("raise max_connections; each controller needs five"),
+        // Shut down, starting up, ended by an administrator, and a transaction that stood still.
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => StoreError::Unreachable(said.to_owned()),
+        code if code.starts_with("08") => StoreError::Unreachable(said.to_owned()),
+        code if code.starts_with("XX") => StoreError::damaged("the database", said),
+        _ => return None,
+    })
 }
 
 impl From<MigrateError> for StoreError {

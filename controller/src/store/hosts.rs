@@ -2,9 +2,10 @@
 
 use allmende_agent::protocol::Facts;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::columns::{from_json, name, time, to_json};
+use super::connection::Connection;
+use super::query::{query, query_scalar};
 use super::{Store, StoreError, organisations};
 use crate::model::{Host, HostKey, MonthlyCost, Name};
 
@@ -16,13 +17,13 @@ struct Row {
     name: String,
     organisation: Option<String>,
     address: String,
-    port: u16,
+    port: i64,
     host_key: String,
     jumps: String,
     lock: Option<String>,
     location: Option<String>,
     provider: Option<String>,
-    monthly_cost_cents: Option<u32>,
+    monthly_cost_cents: Option<i64>,
     settings: String,
     facts: String,
     seen_at: i64,
@@ -46,13 +47,18 @@ impl Row {
             name: name(self.name, &what)?,
             organisation: self.organisation.map(|text| name(text, &what)).transpose()?,
             address: self.address,
-            port: self.port,
+            port: u16::try_from(self.port).map_err(|error| StoreError::damaged(&what, error))?,
             host_key: HostKey(self.host_key),
             jumps: from_json(&self.jumps, &what)?,
             lock: self.lock.map(|text| from_json(&text, &what)).transpose()?,
             location: self.location,
             provider: self.provider,
-            monthly_cost: self.monthly_cost_cents.map(MonthlyCost),
+            monthly_cost: self
+                .monthly_cost_cents
+                .map(u32::try_from)
+                .transpose()
+                .map_err(|error| StoreError::damaged(&what, error))?
+                .map(MonthlyCost),
             settings: from_json(&self.settings, &what)?,
             facts: from_json(&self.facts, &what)?,
             seen_at: time(self.seen_at, &what)?,
@@ -68,7 +74,7 @@ impl Hosts<'_> {
     pub async fn add(&self, host: &Host) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
         let organisation = organisations::optional_id(&mut transaction, host.organisation.as_ref()).await?;
-        sqlx::query(
+        query(
             "INSERT INTO hosts (name, organisation_id, address, port, host_key, location, provider,
                                 monthly_cost_cents, settings, facts, seen_at, jumps, lock)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
@@ -88,22 +94,14 @@ impl Hosts<'_> {
         .bind(host.lock.as_ref().map(to_json).transpose()?)
         .execute(&mut *transaction)
         .await
-        .map_err(|error| match error {
-            sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::Exists {
-                noun: "host",
-                name: host.name.to_string(),
-            },
-            error => error.into(),
-        })?;
+        .map_err(|error| StoreError::taken(error, "host", &host.name.to_string()))?;
         transaction.commit().await?;
         Ok(())
     }
 
     /// All hosts, by name.
     pub async fn list(&self) -> Result<Vec<Host>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(select!("ORDER BY h.name"))
-            .fetch_all(&self.0.read)
-            .await?;
+        let rows: Vec<Row> = query(select!("ORDER BY h.name")).fetch_all(&self.0.read).await?;
         rows.into_iter().map(Row::host).collect()
     }
 
@@ -130,7 +128,7 @@ impl Hosts<'_> {
         change(&mut host);
         host.name = name.clone();
         let organisation = organisations::optional_id(&mut transaction, host.organisation.as_ref()).await?;
-        sqlx::query(
+        query(
             "UPDATE hosts SET organisation_id = $2, address = $3, port = $4, host_key = $5, location = $6,
                               provider = $7, monthly_cost_cents = $8, settings = $9, facts = $10, seen_at = $11,
                               jumps = $12, lock = $13
@@ -160,13 +158,13 @@ impl Hosts<'_> {
     /// # Errors
     /// [`StoreError::Unknown`] with the nearest names.
     pub async fn set_facts(&self, name: &Name, facts: &Facts, seen_at: Timestamp) -> Result<(), StoreError> {
-        let done = sqlx::query("UPDATE hosts SET facts = $2, seen_at = $3 WHERE name = $1")
+        let done = query("UPDATE hosts SET facts = $2, seen_at = $3 WHERE name = $1")
             .bind(name.as_str())
             .bind(to_json(facts)?)
             .bind(seen_at.as_millisecond())
             .execute(&self.0.write)
             .await?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             let mut connection = self.0.read.acquire().await?;
             return Err(unknown(&mut connection, name).await?);
         }
@@ -188,7 +186,7 @@ impl Hosts<'_> {
                 by,
             });
         }
-        sqlx::query("DELETE FROM hosts WHERE id = $1")
+        query("DELETE FROM hosts WHERE id = $1")
             .bind(id)
             .execute(&mut *transaction)
             .await?;
@@ -197,8 +195,8 @@ impl Hosts<'_> {
     }
 }
 
-async fn get(connection: &mut SqliteConnection, name: &Name) -> Result<Host, StoreError> {
-    let row: Option<Row> = sqlx::query_as(select!("WHERE h.name = $1"))
+async fn get(connection: &mut Connection, name: &Name) -> Result<Host, StoreError> {
+    let row: Option<Row> = query(select!("WHERE h.name = $1"))
         .bind(name.as_str())
         .fetch_optional(&mut *connection)
         .await?;
@@ -209,8 +207,8 @@ async fn get(connection: &mut SqliteConnection, name: &Name) -> Result<Host, Sto
 }
 
 /// The row id of a host.
-pub(super) async fn id(connection: &mut SqliteConnection, name: &Name) -> Result<i64, StoreError> {
-    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM hosts WHERE name = $1")
+pub(super) async fn id(connection: &mut Connection, name: &Name) -> Result<i64, StoreError> {
+    let id: Option<i64> = query_scalar("SELECT id FROM hosts WHERE name = $1")
         .bind(name.as_str())
         .fetch_optional(&mut *connection)
         .await?;
@@ -220,15 +218,15 @@ pub(super) async fn id(connection: &mut SqliteConnection, name: &Name) -> Result
     }
 }
 
-async fn unknown(connection: &mut SqliteConnection, name: &Name) -> Result<StoreError, StoreError> {
-    let existing: Vec<String> = sqlx::query_scalar("SELECT name FROM hosts ORDER BY name")
+async fn unknown(connection: &mut Connection, name: &Name) -> Result<StoreError, StoreError> {
+    let existing: Vec<String> = query_scalar("SELECT name FROM hosts ORDER BY name")
         .fetch_all(connection)
         .await?;
     Ok(StoreError::unknown("host", name, &existing))
 }
 
-async fn dependents(connection: &mut SqliteConnection, id: i64) -> Result<Vec<String>, StoreError> {
-    let services: Vec<(String, String)> = sqlx::query_as(
+async fn dependents(connection: &mut Connection, id: i64) -> Result<Vec<String>, StoreError> {
+    let services: Vec<(String, String)> = query(
         "SELECT o.name, s.name FROM services s JOIN organisations o ON o.id = s.organisation_id
          WHERE s.host_id = $1 ORDER BY o.name, s.name",
     )

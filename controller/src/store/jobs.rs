@@ -1,10 +1,11 @@
 //! Jobs and their events.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::audit::{self, AuditPhase, AuditRecord};
 use super::columns::{from_json, optional_time, time, to_json};
+use super::connection::Connection;
+use super::query::{query, query_scalar};
 use super::{Store, StoreError, hosts, now};
 use crate::model::{Job, JobEvent, JobId, JobState, Name};
 
@@ -108,7 +109,7 @@ impl Jobs<'_> {
 
     /// The newest jobs, newest first.
     pub async fn list(&self, limit: u32) -> Result<Vec<Job>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(select_job!("ORDER BY j.id DESC LIMIT $1"))
+        let rows: Vec<Row> = query(select_job!("ORDER BY j.id DESC LIMIT $1"))
             .bind(limit)
             .fetch_all(&self.0.read)
             .await?;
@@ -127,7 +128,7 @@ impl Jobs<'_> {
 
     /// What happened during a job after event number `after`, in order.
     pub async fn events(&self, id: JobId, after: i64) -> Result<Vec<JobEvent>, StoreError> {
-        let rows: Vec<(i64, i64, String)> = sqlx::query_as(
+        let rows: Vec<(i64, i64, String)> = query(
             "SELECT sequence, at, event FROM job_events WHERE job_id = $1 AND sequence > $2 ORDER BY sequence",
         )
         .bind(id)
@@ -158,11 +159,11 @@ impl Jobs<'_> {
 /// Makes a job, and its entry in the audit log, as part of a transaction.
 pub(super) async fn insert(
     store: &Store,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     job: NewJob<'_>,
     hosts: impl IntoIterator<Item = &Name>,
 ) -> Result<JobId, StoreError> {
-    let id: JobId = sqlx::query_scalar(
+    let id: JobId = query_scalar(
         "INSERT INTO jobs (operation, parameters, title, actor, state, created_at, handed_over)
          VALUES ($1, $2, $3, $4, 'queued', $5, $6) RETURNING id",
     )
@@ -176,7 +177,7 @@ pub(super) async fn insert(
     .await?;
     for host in hosts {
         let host = hosts::id(connection, host).await?;
-        sqlx::query("INSERT INTO job_hosts (job_id, host_id) VALUES ($1, $2)")
+        query("INSERT INTO job_hosts (job_id, host_id) VALUES ($1, $2)")
             .bind(id)
             .bind(host)
             .execute(&mut *connection)
@@ -196,12 +197,12 @@ pub(super) async fn insert(
 
 /// Writes down what happened, as part of a transaction.
 pub(super) async fn insert_events(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: JobId,
     events: &[JobEvent],
 ) -> Result<(), StoreError> {
     for event in events {
-        sqlx::query("INSERT INTO job_events (job_id, sequence, at, event) VALUES ($1, $2, $3, $4)")
+        query("INSERT INTO job_events (job_id, sequence, at, event) VALUES ($1, $2, $3, $4)")
             .bind(id)
             .bind(event.sequence)
             .bind(event.at.as_millisecond())
@@ -212,8 +213,8 @@ pub(super) async fn insert_events(
     Ok(())
 }
 
-pub(super) async fn get(connection: &mut SqliteConnection, id: JobId) -> Result<Job, StoreError> {
-    let row: Option<Row> = sqlx::query_as(select_job!("WHERE j.id = $1"))
+pub(super) async fn get(connection: &mut Connection, id: JobId) -> Result<Job, StoreError> {
+    let row: Option<Row> = query(select_job!("WHERE j.id = $1"))
         .bind(id)
         .fetch_optional(connection)
         .await?;

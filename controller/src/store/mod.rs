@@ -1,4 +1,4 @@
-//! The store: everything Allmende remembers, in one SQLite file.
+//! The store: everything Allmende remembers, in one SQLite file, or in a PostgreSQL database that several controllers share.
 //!
 //! Functions speak in model types and names; SQL, row ids and column formats stay in here. Each noun has a file and a handle:
 //! `store.hosts().get(&name)`. Whatever belongs together is written in one transaction: a job and what the audit log says
@@ -8,27 +8,30 @@ mod audit;
 mod checks;
 mod claims;
 mod columns;
+mod connection;
 mod duties;
 mod error;
 mod hosts;
 mod jobs;
+mod migrations;
 mod notify;
 mod open;
 mod organisations;
+mod postgres;
+mod query;
 mod queue;
 mod schedules;
 mod secrets;
 mod servers;
 mod services;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod watch;
 
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use connection::{Pool, Transaction, Writer};
 use jiff::Timestamp;
-use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use audit::{Audit, AuditPhase, AuditRecord, AuditVerdict, Seal};
 pub use checks::Checks;
@@ -38,6 +41,7 @@ pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
 pub use notify::{Beat, DeliveryClaim, LastWeek, NewDelivery, Notifications};
 pub use organisations::Organisations;
+pub use postgres::PostgresAddress;
 pub use queue::Cancelled;
 pub use schedules::{DueSchedule, ScheduleRun, Schedules, Serving, Start};
 pub use secrets::Secrets;
@@ -51,10 +55,11 @@ pub const FILE_NAME: &str = "allmende.db";
 /// The database. Clones share its connections.
 #[derive(Clone)]
 pub struct Store {
-    /// One connection: SQLite lets one write at a time, and waiting here is fairer than waiting there.
-    write: SqlitePool,
-    read: SqlitePool,
-    path: PathBuf,
+    write: Writer,
+    /// It cannot write.
+    read: Pool,
+    /// The file or the address, for people.
+    place: String,
     seal: Arc<OnceLock<Box<dyn Seal>>>,
 }
 
@@ -124,19 +129,34 @@ impl Store {
         self.seal.get().map(Box::as_ref).ok_or(StoreError::NoSeal)
     }
 
-    /// A transaction that may read first and write afterwards: it holds the write lock from its beginning.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+    /// The database's file or address, for people.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// A transaction that may read first and write afterwards: nobody else writes from its beginning to its end.
+    async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(self.write.begin().await?)
     }
 
     /// Brings what was written to the disk and into the one file, so that a power cut or a copy of the file alone loses nothing.
     /// Single writes would be too slow for that; it is done where something ends, and where a host will know what we must not
-    /// forget. It waits for nobody: what somebody else is still reading follows with the next time.
+    /// forget. It waits for nobody: what somebody else is still reading follows with the next time. PostgreSQL does so with every
+    /// transaction.
     async fn settle(&self) {
-        // What was written is safe from all but a power cut, and is tried again.
-        let _ = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)")
-            .execute(&self.write)
-            .await;
+        if let Pool::Sqlite(write) = &self.write.0 {
+            // What was written is safe from all but a power cut, and is tried again.
+            let _ = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)")
+                .execute(write)
+                .await;
+        }
+    }
+
+    /// Closes all connections; what was written is then in the one file.
+    #[cfg(test)]
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.0.close().await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opening the database, and bringing it up to date.
+//! Opening the database file.
 
 use std::fs;
 use std::io;
@@ -8,12 +8,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{Access, access};
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use super::connection::{Pool, Writer};
 use super::{Store, StoreError};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long one process waits for another that is writing.
 const BUSY: Duration = Duration::from_secs(5);
@@ -43,71 +41,19 @@ impl Store {
             .test_before_acquire(false)
             .connect_with(write_options)
             .await
-            .map_err(|error| StoreError::from(error).at(path))?;
+            .map_err(|error| StoreError::from(error).at(&path.display().to_string()))?;
         let read = SqlitePoolOptions::new()
             .max_connections(4)
             .test_before_acquire(false)
             .connect_lazy_with(options.read_only(true));
         let store = Self {
-            write,
-            read,
-            path: path.to_owned(),
+            write: Writer(Pool::Sqlite(write)),
+            read: Pool::Sqlite(read),
+            place: path.display().to_string(),
             seal: Arc::new(OnceLock::new()),
         };
-        store.migrate().await.map_err(|error| error.at(path))?;
+        store.migrate().await?;
         Ok(store)
-    }
-
-    /// Closes all connections; what was written is then in the one file.
-    #[cfg(test)]
-    pub async fn close(&self) {
-        self.read.close().await;
-        self.write.close().await;
-    }
-
-    async fn migrate(&self) -> Result<(), StoreError> {
-        let newest = MIGRATIONS
-            .iter()
-            .map(|migration| migration.version)
-            .max()
-            .unwrap_or(0);
-        if self.applied(newest).await? == Some(newest) {
-            return Ok(());
-        }
-        // Two processes may come here at once: the second waits, and finds nothing left to do.
-        let mut transaction = self.begin().await?;
-        MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// The newest migration that the database has; none in a new database.
-    async fn applied(&self, newest: i64) -> Result<Option<i64>, StoreError> {
-        let known: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'",
-        )
-        .fetch_one(&self.write)
-        .await?;
-        if known == 0 {
-            let other: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master")
-                .fetch_one(&self.write)
-                .await?;
-            return if other == 0 {
-                Ok(None)
-            } else {
-                Err(StoreError::Unusable("it belongs to another program".to_owned()))
-            };
-        }
-        let applied: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
-            .fetch_one(&self.write)
-            .await?;
-        match applied {
-            Some(migration) if migration > newest => Err(StoreError::Newer {
-                path: self.path.clone(),
-                migration,
-            }),
-            applied => Ok(applied),
-        }
     }
 }
 
@@ -150,7 +96,7 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
 /// What the system's answer means for somebody who wants to open `path`.
 fn refuse(path: &Path, error: io::Error) -> StoreError {
     StoreError::Open {
-        path: path.to_owned(),
+        place: path.display().to_string(),
         reason: match error.kind() {
             io::ErrorKind::PermissionDenied => {
                 "this user may not; use the account that owns the data directory, or another --data-dir"

@@ -1,8 +1,8 @@
 //! Organisations.
 
-use sqlx::SqliteConnection;
-
 use super::columns::{from_json, from_word, name, to_json, to_word};
+use super::connection::Connection;
+use super::query::{query, query_scalar};
 use super::{Store, StoreError};
 use crate::model::{Name, Organisation};
 
@@ -39,7 +39,7 @@ impl Organisations<'_> {
     pub async fn add(&self, organisation: &Organisation) -> Result<(), StoreError> {
         let sql =
             "INSERT INTO organisations (name, title, sector, place, contacts) VALUES ($1, $2, $3, $4, $5)";
-        sqlx::query(sql)
+        query(sql)
             .bind(organisation.name.as_str())
             .bind(&organisation.title)
             .bind(to_word(&organisation.sector)?)
@@ -47,20 +47,14 @@ impl Organisations<'_> {
             .bind(to_json(&organisation.contacts)?)
             .execute(&self.0.write)
             .await
-            .map_err(|error| match error {
-                sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::Exists {
-                    noun: "organisation",
-                    name: organisation.name.to_string(),
-                },
-                error => error.into(),
-            })?;
+            .map_err(|error| StoreError::taken(error, "organisation", &organisation.name.to_string()))?;
         Ok(())
     }
 
     /// All organisations, by name.
     pub async fn list(&self) -> Result<Vec<Organisation>, StoreError> {
         let rows: Vec<Row> =
-            sqlx::query_as("SELECT name, title, sector, place, contacts FROM organisations ORDER BY name")
+            query("SELECT name, title, sector, place, contacts FROM organisations ORDER BY name")
                 .fetch_all(&self.0.read)
                 .await?;
         rows.into_iter().map(Row::organisation).collect()
@@ -88,16 +82,14 @@ impl Organisations<'_> {
         let mut organisation = get(&mut transaction, name).await?;
         change(&mut organisation);
         organisation.name = name.clone();
-        sqlx::query(
-            "UPDATE organisations SET title = $2, sector = $3, place = $4, contacts = $5 WHERE name = $1",
-        )
-        .bind(name.as_str())
-        .bind(&organisation.title)
-        .bind(to_word(&organisation.sector)?)
-        .bind(&organisation.place)
-        .bind(to_json(&organisation.contacts)?)
-        .execute(&mut *transaction)
-        .await?;
+        query("UPDATE organisations SET title = $2, sector = $3, place = $4, contacts = $5 WHERE name = $1")
+            .bind(name.as_str())
+            .bind(&organisation.title)
+            .bind(to_word(&organisation.sector)?)
+            .bind(&organisation.place)
+            .bind(to_json(&organisation.contacts)?)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(organisation)
     }
@@ -127,7 +119,7 @@ impl Organisations<'_> {
                 by,
             });
         }
-        sqlx::query("DELETE FROM organisations WHERE id = $1")
+        query("DELETE FROM organisations WHERE id = $1")
             .bind(id)
             .execute(&mut *transaction)
             .await?;
@@ -136,9 +128,9 @@ impl Organisations<'_> {
     }
 }
 
-async fn get(connection: &mut SqliteConnection, name: &Name) -> Result<Organisation, StoreError> {
+async fn get(connection: &mut Connection, name: &Name) -> Result<Organisation, StoreError> {
     let row: Option<Row> =
-        sqlx::query_as("SELECT name, title, sector, place, contacts FROM organisations WHERE name = $1")
+        query("SELECT name, title, sector, place, contacts FROM organisations WHERE name = $1")
             .bind(name.as_str())
             .fetch_optional(&mut *connection)
             .await?;
@@ -149,8 +141,8 @@ async fn get(connection: &mut SqliteConnection, name: &Name) -> Result<Organisat
 }
 
 /// The row id of an organisation.
-pub(super) async fn id(connection: &mut SqliteConnection, name: &Name) -> Result<i64, StoreError> {
-    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM organisations WHERE name = $1")
+pub(super) async fn id(connection: &mut Connection, name: &Name) -> Result<i64, StoreError> {
+    let id: Option<i64> = query_scalar("SELECT id FROM organisations WHERE name = $1")
         .bind(name.as_str())
         .fetch_optional(&mut *connection)
         .await?;
@@ -162,7 +154,7 @@ pub(super) async fn id(connection: &mut SqliteConnection, name: &Name) -> Result
 
 /// The row id of an organisation, when one is given.
 pub(super) async fn optional_id(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     name: Option<&Name>,
 ) -> Result<Option<i64>, StoreError> {
     match name {
@@ -171,20 +163,19 @@ pub(super) async fn optional_id(
     }
 }
 
-async fn unknown(connection: &mut SqliteConnection, name: &Name) -> Result<StoreError, StoreError> {
-    let existing: Vec<String> = sqlx::query_scalar("SELECT name FROM organisations ORDER BY name")
+async fn unknown(connection: &mut Connection, name: &Name) -> Result<StoreError, StoreError> {
+    let existing: Vec<String> = query_scalar("SELECT name FROM organisations ORDER BY name")
         .fetch_all(connection)
         .await?;
     Ok(StoreError::unknown("organisation", name, &existing))
 }
 
-async fn dependents(connection: &mut SqliteConnection, id: i64) -> Result<Vec<String>, StoreError> {
-    let hosts: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM hosts WHERE organisation_id = $1 ORDER BY name")
-            .bind(id)
-            .fetch_all(&mut *connection)
-            .await?;
-    let services: Vec<(String, String)> = sqlx::query_as(
+async fn dependents(connection: &mut Connection, id: i64) -> Result<Vec<String>, StoreError> {
+    let hosts: Vec<String> = query_scalar("SELECT name FROM hosts WHERE organisation_id = $1 ORDER BY name")
+        .bind(id)
+        .fetch_all(&mut *connection)
+        .await?;
+    let services: Vec<(String, String)> = query(
         "SELECT o.name, s.name FROM services s JOIN organisations o ON o.id = s.organisation_id
          WHERE o.id = $1 ORDER BY s.name",
     )

@@ -7,6 +7,7 @@ use super::audit::{self, AuditPhase, AuditRecord};
 use super::claims::{end, interrupt};
 use super::columns::{from_json, to_json};
 use super::jobs::{Jobs, get};
+use super::query::query;
 use crate::model::{Job, JobEventKind, JobId, JobState, Outcome};
 
 /// What came of the wish to cancel a job.
@@ -23,12 +24,11 @@ pub enum Cancelled {
 impl Jobs<'_> {
     /// Jobs that wait for a server, the oldest first.
     pub async fn waiting(&self, limit: u32) -> Result<Vec<Job>, StoreError> {
-        let ids: Vec<(JobId,)> = sqlx::query_as(
-            "SELECT id FROM jobs WHERE state = 'queued' AND handed_over = 1 ORDER BY id LIMIT $1",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(&self.0.read)
-        .await?;
+        let ids: Vec<(JobId,)> =
+            query("SELECT id FROM jobs WHERE state = 'queued' AND handed_over = 1 ORDER BY id LIMIT $1")
+                .bind(i64::from(limit))
+                .fetch_all(&self.0.read)
+                .await?;
         let mut connection = self.0.read.acquire().await?;
         let mut jobs = Vec::new();
         for (id,) in ids {
@@ -48,7 +48,7 @@ impl Jobs<'_> {
 
     /// Interrupted jobs that were handed to a server, begun less than `attempts` times; the oldest first.
     pub async fn to_be_taken_up(&self, attempts: i64) -> Result<Vec<Job>, StoreError> {
-        let ids: Vec<(JobId,)> = sqlx::query_as(
+        let ids: Vec<(JobId,)> = query(
             "SELECT id FROM jobs WHERE state = 'interrupted' AND handed_over = 1 AND attempts < $1
              AND cancelled_by IS NULL ORDER BY id",
         )
@@ -66,13 +66,13 @@ impl Jobs<'_> {
     /// Puts an interrupted job back into the queue, and says so in the audit log. Whether it still was one.
     pub async fn take_up(&self, id: JobId) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin().await?;
-        let taken = sqlx::query(
+        let taken = query(
             "UPDATE jobs SET state = 'queued', outcome = NULL, ended_at = NULL WHERE id = $1 AND state = 'interrupted'",
         )
         .bind(id)
         .execute(&mut *transaction)
         .await?;
-        if taken.rows_affected() == 0 {
+        if taken == 0 {
             return Ok(false);
         }
         let job = get(&mut transaction, id).await?;
@@ -95,7 +95,7 @@ impl Jobs<'_> {
     /// [`StoreError::LeaseLost`] when it is no longer this holder's.
     pub async fn hand_back(&self, id: JobId, identity: &str) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
-        let given = sqlx::query(
+        let given = query(
             "UPDATE jobs SET state = 'queued', holder = NULL, holder_identity = NULL, lease_until = NULL, progress = NULL,
                              attempts = attempts - 1
              WHERE id = $1 AND state = 'running' AND holder_identity = $2",
@@ -104,10 +104,10 @@ impl Jobs<'_> {
         .bind(identity)
         .execute(&mut *transaction)
         .await?;
-        if given.rows_affected() == 0 {
+        if given == 0 {
             return Err(StoreError::LeaseLost(id));
         }
-        sqlx::query("DELETE FROM host_locks WHERE job_id = $1")
+        query("DELETE FROM host_locks WHERE job_id = $1")
             .bind(id)
             .execute(&mut *transaction)
             .await?;
@@ -133,7 +133,7 @@ impl Jobs<'_> {
                 Cancelled::AtOnce
             }
             JobState::Running | JobState::Interrupted => {
-                sqlx::query("UPDATE jobs SET cancelled_by = $2 WHERE id = $1")
+                query("UPDATE jobs SET cancelled_by = $2 WHERE id = $1")
                     .bind(id)
                     .bind(actor)
                     .execute(&mut *transaction)
@@ -148,7 +148,7 @@ impl Jobs<'_> {
 
     /// Who wants the job cancelled, if anybody does.
     pub async fn cancelled_by(&self, id: JobId) -> Result<Option<String>, StoreError> {
-        let by: Option<(Option<String>,)> = sqlx::query_as("SELECT cancelled_by FROM jobs WHERE id = $1")
+        let by: Option<(Option<String>,)> = query("SELECT cancelled_by FROM jobs WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.0.read)
             .await?;
@@ -157,17 +157,16 @@ impl Jobs<'_> {
 
     /// The number of the last event of a job; 0 before the first.
     pub async fn last_event(&self, id: JobId) -> Result<i64, StoreError> {
-        let (last,): (i64,) =
-            sqlx::query_as("SELECT COALESCE(MAX(sequence), 0) FROM job_events WHERE job_id = $1")
-                .bind(id)
-                .fetch_one(&self.0.read)
-                .await?;
+        let (last,): (i64,) = query("SELECT COALESCE(MAX(sequence), 0) FROM job_events WHERE job_id = $1")
+            .bind(id)
+            .fetch_one(&self.0.read)
+            .await?;
         Ok(last)
     }
 
     /// Writes down how far a long step is, in the place of what was there; nothing between such steps.
     pub async fn set_progress(&self, id: JobId, progress: Option<&JobEventKind>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE jobs SET progress = $2 WHERE id = $1 AND state = 'running'")
+        query("UPDATE jobs SET progress = $2 WHERE id = $1 AND state = 'running'")
             .bind(id)
             .bind(progress.map(to_json).transpose()?)
             .execute(&self.0.write)
@@ -177,7 +176,7 @@ impl Jobs<'_> {
 
     /// How far a long step is, while there is one.
     pub async fn progress(&self, id: JobId) -> Result<Option<JobEventKind>, StoreError> {
-        let progress: Option<(Option<String>,)> = sqlx::query_as("SELECT progress FROM jobs WHERE id = $1")
+        let progress: Option<(Option<String>,)> = query("SELECT progress FROM jobs WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.0.read)
             .await?;
@@ -189,7 +188,7 @@ impl Jobs<'_> {
 
     /// How many jobs are in this state.
     pub async fn count(&self, state: JobState) -> Result<i64, StoreError> {
-        let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM jobs WHERE state = $1")
+        let (count,): (i64,) = query("SELECT COUNT(*) FROM jobs WHERE state = $1")
             .bind(state.as_str())
             .fetch_one(&self.0.read)
             .await?;
@@ -198,10 +197,10 @@ impl Jobs<'_> {
 
     /// Forgets jobs, with their events, that ended before this time; the audit log keeps who asked for them. How many.
     pub async fn forget(&self, ended_before: Timestamp) -> Result<u64, StoreError> {
-        let forgotten = sqlx::query("DELETE FROM jobs WHERE ended_at < $1")
+        let forgotten = query("DELETE FROM jobs WHERE ended_at < $1")
             .bind(ended_before.as_millisecond())
             .execute(&self.0.write)
             .await?;
-        Ok(forgotten.rows_affected())
+        Ok(forgotten)
     }
 }

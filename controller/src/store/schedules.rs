@@ -13,7 +13,9 @@ use serde::Serialize;
 
 use super::audit::{self, AuditPhase, AuditRecord};
 use super::columns::{from_json, name, time, to_json};
+use super::connection::Connection;
 use super::jobs::{NewJob, insert, insert_events};
+use super::query::query;
 use super::{Store, StoreError, now, organisations};
 use crate::model::{Due, JobEvent, JobEventKind, JobId, JobState, Name, Schedule};
 
@@ -175,7 +177,7 @@ impl Schedules<'_> {
         let mut transaction = self.0.begin().await?;
         let organisation =
             organisations::optional_id(&mut transaction, schedule.organisation.as_ref()).await?;
-        sqlx::query(
+        query(
             "INSERT INTO schedules (name, organisation_id, operation, parameters, recurrence, zone, jitter_seconds, paused,
                                     created_by, created_at, anchor, anchor_set_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
@@ -193,20 +195,14 @@ impl Schedules<'_> {
         .bind(now.as_millisecond())
         .execute(&mut *transaction)
         .await
-        .map_err(|error| match error {
-            sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::Exists {
-                noun: "schedule",
-                name: schedule.name.to_string(),
-            },
-            error => error.into(),
-        })?;
+        .map_err(|error| StoreError::taken(error, "schedule", &schedule.name.to_string()))?;
         transaction.commit().await?;
         Ok(())
     }
 
     /// All schedules, by name.
     pub async fn list(&self) -> Result<Vec<Schedule>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(select_schedule!("ORDER BY s.name"))
+        let rows: Vec<Row> = query(select_schedule!("ORDER BY s.name"))
             .fetch_all(&self.0.read)
             .await?;
         rows.iter().map(Row::schedule).collect()
@@ -249,7 +245,7 @@ impl Schedules<'_> {
             (row.anchor, row.anchor_set_at)
         };
         let organisation = organisations::optional_id(&mut transaction, new.organisation.as_ref()).await?;
-        sqlx::query(
+        query(
             "UPDATE schedules SET organisation_id = $2, operation = $3, parameters = $4, recurrence = $5, zone = $6,
                                   jitter_seconds = $7, paused = $8, anchor = $9, anchor_set_at = $10,
                                   revision = revision + 1
@@ -278,7 +274,7 @@ impl Schedules<'_> {
     pub async fn remove(&self, name: &Name) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
         let row = row(&mut transaction, name).await?;
-        sqlx::query("DELETE FROM schedules WHERE id = $1")
+        query("DELETE FROM schedules WHERE id = $1")
             .bind(row.id)
             .execute(&mut *transaction)
             .await?;
@@ -288,7 +284,7 @@ impl Schedules<'_> {
 
     /// The last times that were served, the newest first.
     pub async fn runs(&self, schedule: &Name, limit: u32) -> Result<Vec<ScheduleRun>, StoreError> {
-        let rows: Vec<RunRow> = sqlx::query_as(
+        let rows: Vec<RunRow> = query(
             "SELECT r.due_at, r.missed, r.fired_at, r.job_id, r.refusal
              FROM schedule_runs r JOIN schedules s ON s.id = r.schedule_id
              WHERE s.name = $1 ORDER BY r.fired_at DESC, r.due_at DESC LIMIT $2",
@@ -330,7 +326,7 @@ impl Schedules<'_> {
     /// still waits or runs is left out: its time is served when that has ended.
     pub async fn due(&self, now: Timestamp) -> Result<(Vec<DueSchedule>, Vec<StoreError>), StoreError> {
         self.doubt(now).await?;
-        let rows: Vec<Row> = sqlx::query_as(select_schedule!(
+        let rows: Vec<Row> = query(select_schedule!(
             "WHERE s.paused IS NULL AND NOT EXISTS (
                 SELECT 1 FROM schedule_runs r JOIN jobs j ON j.id = r.job_id
                 WHERE r.schedule_id = s.id AND j.state IN ('queued', 'running'))
@@ -357,12 +353,12 @@ impl Schedules<'_> {
             .checked_add(CLOCK_DOUBT)
             .unwrap_or(Timestamp::MAX)
             .as_millisecond();
-        let doubted: Vec<(i64,)> = sqlx::query_as("SELECT id FROM schedules WHERE anchor_set_at > $1")
+        let doubted: Vec<(i64,)> = query("SELECT id FROM schedules WHERE anchor_set_at > $1")
             .bind(limit)
             .fetch_all(&self.0.read)
             .await?;
         for (id,) in doubted {
-            sqlx::query(
+            query(
                 "UPDATE schedules SET anchor = $2, anchor_set_at = $2 WHERE id = $1 AND anchor_set_at > $3",
             )
             .bind(id)
@@ -386,7 +382,7 @@ impl Schedules<'_> {
     ) -> Result<Serving, StoreError> {
         let DueSchedule { schedule, due, .. } = one;
         let mut transaction = self.0.begin().await?;
-        let moved = sqlx::query(
+        let moved = query(
             "UPDATE schedules SET anchor = $2, anchor_set_at = $3
              WHERE id = $1 AND anchor = $4 AND revision = $5 AND paused IS NULL",
         )
@@ -397,14 +393,14 @@ impl Schedules<'_> {
         .bind(one.revision)
         .execute(&mut *transaction)
         .await?;
-        if moved.rows_affected() == 0 {
+        if moved == 0 {
             return Ok(Serving::Already);
         }
         let refusal = match start {
             Start::Job(..) => None,
             Start::Refused { reason, .. } => Some(reason),
         };
-        let served = sqlx::query(
+        let served = query(
             "INSERT INTO schedule_runs (schedule_id, due_at, first_due_at, missed, fired_at, refusal)
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (schedule_id, due_at) DO NOTHING",
         )
@@ -416,7 +412,7 @@ impl Schedules<'_> {
         .bind(refusal)
         .execute(&mut *transaction)
         .await?;
-        if served.rows_affected() == 0 {
+        if served == 0 {
             // By a clock that was wrong then, or is now. The anchor moves on.
             transaction.commit().await?;
             return Ok(Serving::Already);
@@ -424,7 +420,7 @@ impl Schedules<'_> {
         let serving = match start {
             Start::Job(job, hosts) => {
                 let id = insert(self.0, &mut transaction, job, hosts).await?;
-                sqlx::query("UPDATE schedule_runs SET job_id = $3 WHERE schedule_id = $1 AND due_at = $2")
+                query("UPDATE schedule_runs SET job_id = $3 WHERE schedule_id = $1 AND due_at = $2")
                     .bind(one.id)
                     .bind(due.at.as_millisecond())
                     .bind(id)
@@ -454,7 +450,7 @@ impl Schedules<'_> {
             }
         };
         let old = due.at.checked_sub(REMEMBERED).unwrap_or(Timestamp::MIN);
-        sqlx::query("DELETE FROM schedule_runs WHERE schedule_id = $1 AND due_at < $2")
+        query("DELETE FROM schedule_runs WHERE schedule_id = $1 AND due_at < $2")
             .bind(one.id)
             .bind(old.as_millisecond())
             .execute(&mut *transaction)
@@ -486,15 +482,15 @@ fn missed(one: &DueSchedule) -> Option<String> {
     }
 }
 
-async fn row(connection: &mut sqlx::SqliteConnection, name: &Name) -> Result<Row, StoreError> {
-    let row: Option<Row> = sqlx::query_as(select_schedule!("WHERE s.name = $1"))
+async fn row(connection: &mut Connection, name: &Name) -> Result<Row, StoreError> {
+    let row: Option<Row> = query(select_schedule!("WHERE s.name = $1"))
         .bind(name.as_str())
         .fetch_optional(&mut *connection)
         .await?;
     if let Some(row) = row {
         return Ok(row);
     }
-    let existing: Vec<(String,)> = sqlx::query_as("SELECT name FROM schedules ORDER BY name")
+    let existing: Vec<(String,)> = query("SELECT name FROM schedules ORDER BY name")
         .fetch_all(connection)
         .await?;
     let existing: Vec<String> = existing.into_iter().map(|(name,)| name).collect();

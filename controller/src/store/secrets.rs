@@ -1,5 +1,6 @@
 //! Encrypted secrets and the encrypted keys they are encrypted with. What is in here means nothing without the vault.
 
+use super::query::{query, query_scalar};
 use super::{Store, StoreError, now, organisations};
 use crate::model::Name;
 
@@ -18,12 +19,10 @@ pub struct SealedKey {
 impl Secrets<'_> {
     /// The data key of an owner.
     pub async fn key(&self, owner: &str) -> Result<Option<SealedKey>, StoreError> {
-        Ok(
-            sqlx::query_as("SELECT id, sealed FROM vault_keys WHERE owner = $1")
-                .bind(owner)
-                .fetch_optional(&self.0.read)
-                .await?,
-        )
+        Ok(query("SELECT id, sealed FROM vault_keys WHERE owner = $1")
+            .bind(owner)
+            .fetch_optional(&self.0.read)
+            .await?)
     }
 
     /// Keeps a data key for an owner unless there is one, and returns the one that is there now. With its organisation it
@@ -39,7 +38,7 @@ impl Secrets<'_> {
     ) -> Result<SealedKey, StoreError> {
         let mut transaction = self.0.begin().await?;
         let organisation = organisations::optional_id(&mut transaction, organisation).await?;
-        sqlx::query(
+        query(
             "INSERT INTO vault_keys (owner, organisation_id, sealed, created_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (owner) DO NOTHING",
         )
@@ -49,7 +48,7 @@ impl Secrets<'_> {
         .bind(now().as_millisecond())
         .execute(&mut *transaction)
         .await?;
-        let key = sqlx::query_as("SELECT id, sealed FROM vault_keys WHERE owner = $1")
+        let key = query("SELECT id, sealed FROM vault_keys WHERE owner = $1")
             .bind(owner)
             .fetch_one(&mut *transaction)
             .await?;
@@ -60,7 +59,7 @@ impl Secrets<'_> {
     /// A secret, encrypted.
     pub async fn get(&self, key: i64, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(
-            sqlx::query_scalar("SELECT sealed FROM vault_secrets WHERE key_id = $1 AND name = $2")
+            query_scalar("SELECT sealed FROM vault_secrets WHERE key_id = $1 AND name = $2")
                 .bind(key)
                 .bind(name)
                 .fetch_optional(&self.0.read)
@@ -70,7 +69,7 @@ impl Secrets<'_> {
 
     /// Keeps an encrypted secret, in the place of one with the same name.
     pub async fn put(&self, key: i64, name: &str, sealed: &[u8]) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO vault_secrets (key_id, name, sealed, changed_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (key_id, name) DO UPDATE SET sealed = excluded.sealed, changed_at = excluded.changed_at",
         )
@@ -87,7 +86,7 @@ impl Secrets<'_> {
     /// Keeps an encrypted secret unless there is one with this name, and returns the one that is there now.
     pub async fn get_or_put(&self, key: i64, name: &str, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut transaction = self.0.begin().await?;
-        sqlx::query(
+        query(
             "INSERT INTO vault_secrets (key_id, name, sealed, changed_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (key_id, name) DO NOTHING",
         )
@@ -97,7 +96,7 @@ impl Secrets<'_> {
         .bind(now().as_millisecond())
         .execute(&mut *transaction)
         .await?;
-        let sealed = sqlx::query_scalar("SELECT sealed FROM vault_secrets WHERE key_id = $1 AND name = $2")
+        let sealed = query_scalar("SELECT sealed FROM vault_secrets WHERE key_id = $1 AND name = $2")
             .bind(key)
             .bind(name)
             .fetch_one(&mut *transaction)
@@ -109,18 +108,18 @@ impl Secrets<'_> {
 
     /// Removes a secret; says whether there was one.
     pub async fn remove(&self, key: i64, name: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM vault_secrets WHERE key_id = $1 AND name = $2")
+        let done = query("DELETE FROM vault_secrets WHERE key_id = $1 AND name = $2")
             .bind(key)
             .bind(name)
             .execute(&self.0.write)
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// The names of the secrets under a key, sorted.
     pub async fn names(&self, key: i64) -> Result<Vec<String>, StoreError> {
         Ok(
-            sqlx::query_scalar("SELECT name FROM vault_secrets WHERE key_id = $1 ORDER BY name")
+            query_scalar("SELECT name FROM vault_secrets WHERE key_id = $1 ORDER BY name")
                 .bind(key)
                 .fetch_all(&self.0.read)
                 .await?,

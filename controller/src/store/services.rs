@@ -1,8 +1,8 @@
 //! Services.
 
-use sqlx::SqliteConnection;
-
 use super::columns::{from_json, name, time, to_json};
+use super::connection::Connection;
+use super::query::{query, query_scalar};
 use super::{Store, StoreError, hosts, organisations};
 use crate::model::{Applied, Name, Service, ServiceRef};
 
@@ -66,7 +66,7 @@ impl Services<'_> {
         let mut transaction = self.0.begin().await?;
         let organisation = organisations::id(&mut transaction, &service.organisation).await?;
         let host = hosts::id(&mut transaction, &service.host).await?;
-        sqlx::query(
+        query(
             "INSERT INTO services (organisation_id, host_id, name, template, parameters) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(organisation)
@@ -76,20 +76,14 @@ impl Services<'_> {
         .bind(to_json(&service.parameters)?)
         .execute(&mut *transaction)
         .await
-        .map_err(|error| match error {
-            sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::Exists {
-                noun: "service",
-                name: service.full_name(),
-            },
-            error => error.into(),
-        })?;
+        .map_err(|error| StoreError::taken(error, "service", &service.full_name()))?;
         transaction.commit().await?;
         Ok(())
     }
 
     /// All services, by organisation and name.
     pub async fn list(&self) -> Result<Vec<Service>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(select!("ORDER BY o.name, s.name"))
+        let rows: Vec<Row> = query(select!("ORDER BY o.name, s.name"))
             .fetch_all(&self.0.read)
             .await?;
         rows.into_iter().map(Row::service).collect()
@@ -97,7 +91,7 @@ impl Services<'_> {
 
     /// The services on a host, by organisation and name; empty when there is no such host.
     pub async fn on_host(&self, host: &Name) -> Result<Vec<Service>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(select!("WHERE h.name = $1 ORDER BY o.name, s.name"))
+        let rows: Vec<Row> = query(select!("WHERE h.name = $1 ORDER BY o.name, s.name"))
             .bind(host.as_str())
             .fetch_all(&self.0.read)
             .await?;
@@ -136,7 +130,7 @@ impl Services<'_> {
         };
         let organisation = organisations::id(&mut transaction, &after.organisation).await?;
         let host = hosts::id(&mut transaction, &after.host).await?;
-        sqlx::query(
+        query(
             "UPDATE services SET host_id = $3, template = $4, parameters = $5
              WHERE organisation_id = $1 AND name = $2",
         )
@@ -163,7 +157,7 @@ impl Services<'_> {
         let mut transaction = self.0.begin().await?;
         let service = find(&mut transaction, reference).await?;
         let organisation = organisations::id(&mut transaction, &service.organisation).await?;
-        sqlx::query(
+        query(
             "UPDATE services SET applied_at = $3, applied_job = $4, applied_parameters = $5
              WHERE organisation_id = $1 AND name = $2",
         )
@@ -186,7 +180,7 @@ impl Services<'_> {
         let mut transaction = self.0.begin().await?;
         let service = find(&mut transaction, reference).await?;
         let organisation = organisations::id(&mut transaction, &service.organisation).await?;
-        sqlx::query("DELETE FROM services WHERE organisation_id = $1 AND name = $2")
+        query("DELETE FROM services WHERE organisation_id = $1 AND name = $2")
             .bind(organisation)
             .bind(service.name.as_str())
             .execute(&mut *transaction)
@@ -197,10 +191,10 @@ impl Services<'_> {
 }
 
 /// The row id of a service.
-pub(super) async fn id(connection: &mut SqliteConnection, reference: &ServiceRef) -> Result<i64, StoreError> {
+pub(super) async fn id(connection: &mut Connection, reference: &ServiceRef) -> Result<i64, StoreError> {
     let service = find(&mut *connection, reference).await?;
     let organisation = organisations::id(&mut *connection, &service.organisation).await?;
-    let id = sqlx::query_scalar("SELECT id FROM services WHERE organisation_id = $1 AND name = $2")
+    let id = query_scalar("SELECT id FROM services WHERE organisation_id = $1 AND name = $2")
         .bind(organisation)
         .bind(service.name.as_str())
         .fetch_one(connection)
@@ -208,9 +202,9 @@ pub(super) async fn id(connection: &mut SqliteConnection, reference: &ServiceRef
     Ok(id)
 }
 
-async fn find(connection: &mut SqliteConnection, reference: &ServiceRef) -> Result<Service, StoreError> {
+async fn find(connection: &mut Connection, reference: &ServiceRef) -> Result<Service, StoreError> {
     let organisation = reference.organisation.as_ref().map(Name::as_str);
-    let rows: Vec<Row> = sqlx::query_as(select!(
+    let rows: Vec<Row> = query(select!(
         "WHERE s.name = $1 AND ($2 IS NULL OR o.name = $2) ORDER BY o.name"
     ))
     .bind(reference.service.as_str())
@@ -231,7 +225,7 @@ async fn find(connection: &mut SqliteConnection, reference: &ServiceRef) -> Resu
             if let Some(organisation) = &reference.organisation {
                 organisations::id(&mut *connection, organisation).await?;
             }
-            let existing: Vec<String> = sqlx::query_scalar(
+            let existing: Vec<String> = query_scalar(
                 "SELECT o.name || '/' || s.name FROM services s JOIN organisations o ON o.id = s.organisation_id
                  ORDER BY o.name, s.name",
             )

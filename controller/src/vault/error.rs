@@ -9,7 +9,7 @@ use crate::store::StoreError;
 pub enum VaultError {
     /// There is no master key.
     #[error(
-        "the key to the secrets, {path}, is not there. In a new data directory, `allmende init` makes it; otherwise put your copy of it back"
+        "the key to the secrets, {path}, is not there. In a new data directory, `allmende init` makes it; otherwise put your copy of it there, or that of the other controller on this database"
     )]
     NoKey {
         /// Where it should be.

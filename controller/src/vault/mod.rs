@@ -102,6 +102,14 @@ impl Vault {
         master_key::create(data_dir)
     }
 
+    /// Whether a database has a vault already, to which a key belongs.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn is_in(store: &Store) -> Result<bool, VaultError> {
+        Ok(store.secrets().key("controller").await?.is_some())
+    }
+
     /// Opens the vault of a data directory, and lets the store seal its audit log.
     ///
     /// # Errors

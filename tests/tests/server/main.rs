@@ -3,3 +3,4 @@
 mod handed_over;
 mod installed;
 mod running;
+mod two_controllers;

@@ -36,18 +36,22 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Self {
-        let (world, hosts) = World::with_hosts(1, "13");
-        let host = hosts.into_iter().next().expect("one host");
-        world.care_for("web1", &host);
+        Self::with_settings("")
+    }
+
+    /// With further lines in the settings.
+    pub fn with_settings(further: &str) -> Self {
         let templates = tempfile::TempDir::new().expect("a folder");
         let folder = templates.path().join("waiting");
         fs::create_dir(&folder).expect("made");
         fs::write(folder.join("service.toml"), WAITING).expect("written");
         let settings = format!(
-            "templates = [{:?}]\nlisten = \"127.0.0.1:0\"\n",
+            "templates = [{:?}]\nlisten = \"127.0.0.1:0\"\n{further}",
             templates.path().display().to_string()
         );
-        fs::write(world.data_dir().join("allmende.toml"), settings).expect("written");
+        let world = World::with_settings(&settings);
+        let host = world.raise(1, "13", &[]).remove(0);
+        world.care_for("web1", &host);
         let add = [
             "service",
             "add",
@@ -120,10 +124,7 @@ impl Stage {
 
     /// Starts a server, and waits until work can be handed to it.
     pub fn serve(&self) -> Background {
-        let server = Background::start(&mut self.world.command(&["serve"]), "serve", &self.world);
-        until("the server runs", || server.said().contains("serving "));
-        sleep(Duration::from_millis(200));
-        server
+        Background::serve(&mut self.world.command(&["serve"]), &self.world)
     }
 }
 
@@ -134,7 +135,7 @@ pub struct Background {
 }
 
 impl Background {
-    fn start(command: &mut Command, name: &str, world: &World) -> Self {
+    pub fn start(command: &mut Command, name: &str, world: &World) -> Self {
         let output = world.data_dir().join(format!("{name}-{}.txt", next_number()));
         let file = File::create(&output).expect("made");
         let child = command
@@ -144,6 +145,14 @@ impl Background {
             .spawn()
             .expect("starts");
         Self { child, output }
+    }
+
+    /// Starts a server, and waits until work can be handed to it.
+    pub fn serve(command: &mut Command, world: &World) -> Self {
+        let server = Self::start(command, "serve", world);
+        until("the server runs", || server.said().contains("serving "));
+        sleep(Duration::from_millis(200));
+        server
     }
 
     /// What it has said so far.

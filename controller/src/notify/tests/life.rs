@@ -3,14 +3,31 @@
 use super::other_sides::{Reply, WebServer};
 use super::*;
 use crate::model::{DeliveryState, Threshold};
+use crate::store::tests::over_every_database;
+
+over_every_database!(
+    what_comes_within_a_minute_is_one_message_and_so_is_what_recovers,
+    several_rules_for_one_person_and_channel_tell_once,
+    warnings_wait_until_the_morning_and_critical_things_do_not,
+    a_waiting_warning_that_becomes_critical_breaks_the_peace_once,
+    what_lasts_is_told_again_until_somebody_takes_it_on,
+    what_is_over_before_its_delay_is_not_told,
+    a_channel_that_fails_is_reported_over_another_one_once_and_so_is_that_it_works_again,
+    what_a_dead_sender_held_is_sent_by_the_next_one_under_the_same_name,
+    two_controllers_at_once_tell_everything_once,
+    a_controller_that_was_away_tells_the_second_person_once,
+    a_week_is_told_of_once_and_only_if_something_changed,
+    old_messages_are_forgotten_and_waiting_ones_are_not,
+    what_no_channel_took_for_a_day_is_given_up_and_its_recovery_is_not_told,
+);
 
 fn minutes(minutes: i64) -> jiff::SignedDuration {
     jiff::SignedDuration::from_mins(minutes)
 }
 
 /// A web hook that anna and bea are told by.
-async fn two_people() -> (World, WebServer) {
-    let world = World::new().await;
+async fn two_people(store: Store) -> (World, WebServer) {
+    let world = World::with(store, TempDir::new().expect("a folder")).await;
     let hook = WebServer::start().await;
     world
         .channel(
@@ -50,9 +67,8 @@ fn message(person: &str, kind: &str, incidents: &[i64]) -> (String, String, Vec<
     (person.to_owned(), kind.to_owned(), incidents.to_vec())
 }
 
-#[tokio::test]
-async fn what_comes_within_a_minute_is_one_message_and_so_is_what_recovers() {
-    let (world, hook) = two_people().await;
+async fn what_comes_within_a_minute_is_one_message_and_so_is_what_recovers(store: Store) {
+    let (world, hook) = two_people(store).await;
     world.rule(&rule("anna", "hook", Threshold::Warning)).await;
     world.rule(&rule("bea", "hook", Threshold::Critical)).await;
     let start = at("2026-11-23T09:00:00Z");
@@ -83,9 +99,8 @@ async fn what_comes_within_a_minute_is_one_message_and_so_is_what_recovers() {
     assert_eq!(told(&hook)[2..], recoveries);
 }
 
-#[tokio::test]
-async fn several_rules_for_one_person_and_channel_tell_once() {
-    let (world, hook) = two_people().await;
+async fn several_rules_for_one_person_and_channel_tell_once(store: Store) {
+    let (world, hook) = two_people(store).await;
     world.rule(&rule("anna", "hook", Threshold::Warning)).await;
     let mut own = rule("anna", "hook", Threshold::Critical);
     own.organisation = Some(name("kita-sonne"));
@@ -98,9 +113,8 @@ async fn several_rules_for_one_person_and_channel_tell_once() {
     assert_eq!(told(&hook), [message("anna", "alert", &[incident])]);
 }
 
-#[tokio::test]
-async fn warnings_wait_until_the_morning_and_critical_things_do_not() {
-    let (world, hook) = two_people().await;
+async fn warnings_wait_until_the_morning_and_critical_things_do_not(store: Store) {
+    let (world, hook) = two_people(store).await;
     let mut anna = person("anna");
     anna.quiet = Some("22:00-07:00".parse().expect("quiet hours"));
     world
@@ -129,9 +143,8 @@ async fn warnings_wait_until_the_morning_and_critical_things_do_not() {
     assert_eq!(told(&hook)[1..], [message("anna", "alert", &[warning])]);
 }
 
-#[tokio::test]
-async fn a_waiting_warning_that_becomes_critical_breaks_the_peace_once() {
-    let (world, hook) = two_people().await;
+async fn a_waiting_warning_that_becomes_critical_breaks_the_peace_once(store: Store) {
+    let (world, hook) = two_people(store).await;
     let mut anna = person("anna");
     anna.quiet = Some("22:00-07:00".parse().expect("quiet hours"));
     world
@@ -154,9 +167,8 @@ async fn a_waiting_warning_that_becomes_critical_breaks_the_peace_once() {
     assert_eq!(hook.taken()[0].json()["severity"], "critical");
 }
 
-#[tokio::test]
-async fn what_lasts_is_told_again_until_somebody_takes_it_on() {
-    let (world, hook) = two_people().await;
+async fn what_lasts_is_told_again_until_somebody_takes_it_on(store: Store) {
+    let (world, hook) = two_people(store).await;
     let mut again = rule("anna", "hook", Threshold::Warning);
     again.remind = Some(3600);
     world.rule(&again).await;
@@ -176,9 +188,8 @@ async fn what_lasts_is_told_again_until_somebody_takes_it_on() {
     assert_eq!(told(&hook).len(), 3);
 }
 
-#[tokio::test]
-async fn what_is_over_before_its_delay_is_not_told() {
-    let (world, hook) = two_people().await;
+async fn what_is_over_before_its_delay_is_not_told(store: Store) {
+    let (world, hook) = two_people(store).await;
     let mut patient = rule("anna", "hook", Threshold::Warning);
     patient.delay = 600;
     world.rule(&patient).await;
@@ -195,9 +206,8 @@ async fn what_is_over_before_its_delay_is_not_told() {
     assert!(told(&hook).is_empty());
 }
 
-#[tokio::test]
-async fn a_channel_that_fails_is_reported_over_another_one_once_and_so_is_that_it_works_again() {
-    let (world, hook) = two_people().await;
+async fn a_channel_that_fails_is_reported_over_another_one_once_and_so_is_that_it_works_again(store: Store) {
+    let (world, hook) = two_people(store).await;
     let other = WebServer::start().await;
     world
         .channel(
@@ -232,9 +242,8 @@ async fn a_channel_that_fails_is_reported_over_another_one_once_and_so_is_that_i
     assert_eq!(hook.taken().len(), before + 1, "the alert arrived at last");
 }
 
-#[tokio::test]
-async fn what_a_dead_sender_held_is_sent_by_the_next_one_under_the_same_name() {
-    let (world, hook) = two_people().await;
+async fn what_a_dead_sender_held_is_sent_by_the_next_one_under_the_same_name(store: Store) {
+    let (world, hook) = two_people(store).await;
     world.rule(&rule("anna", "hook", Threshold::Warning)).await;
     let start = at("2026-11-23T09:00:00Z");
     world.opens("page", Status::Critical, start).await;
@@ -264,9 +273,8 @@ async fn what_a_dead_sender_held_is_sent_by_the_next_one_under_the_same_name() {
     assert_eq!(log[0].state, DeliveryState::Sent);
 }
 
-#[tokio::test]
-async fn two_controllers_at_once_tell_everything_once() {
-    let (world, hook) = two_people().await;
+async fn two_controllers_at_once_tell_everything_once(store: Store) {
+    let (world, hook) = two_people(store).await;
     world.rule(&rule("anna", "hook", Threshold::Warning)).await;
     world.rule(&rule("bea", "hook", Threshold::Warning)).await;
     let start = at("2026-11-23T09:00:00Z");
@@ -288,9 +296,8 @@ async fn two_controllers_at_once_tell_everything_once() {
     );
 }
 
-#[tokio::test]
-async fn a_controller_that_was_away_tells_the_second_person_once() {
-    let (world, hook) = two_people().await;
+async fn a_controller_that_was_away_tells_the_second_person_once(store: Store) {
+    let (world, hook) = two_people(store).await;
     world.rule(&rule("bea", "hook", Threshold::Nothing)).await;
     let mut bea = person("bea");
     bea.second = true;
@@ -315,9 +322,8 @@ async fn a_controller_that_was_away_tells_the_second_person_once() {
     assert!(text.contains("10:10") && text.contains("10:45"), "{text}");
 }
 
-#[tokio::test]
-async fn a_week_is_told_of_once_and_only_if_something_changed() {
-    let (world, hook) = two_people().await;
+async fn a_week_is_told_of_once_and_only_if_something_changed(store: Store) {
+    let (world, hook) = two_people(store).await;
     let mut weekly = rule("anna", "hook", Threshold::Nothing);
     weekly.digest = true;
     world.rule(&weekly).await;
@@ -341,9 +347,8 @@ async fn a_week_is_told_of_once_and_only_if_something_changed() {
     assert_eq!(digest::due(&world.store, next_week).await.expect("is made"), 0);
 }
 
-#[tokio::test]
-async fn old_messages_are_forgotten_and_waiting_ones_are_not() {
-    let (world, hook) = two_people().await;
+async fn old_messages_are_forgotten_and_waiting_ones_are_not(store: Store) {
+    let (world, hook) = two_people(store).await;
     world.rule(&rule("anna", "hook", Threshold::Warning)).await;
     let start = at("2026-11-23T09:00:00Z");
     world.opens("page", Status::Critical, start).await;
@@ -357,9 +362,8 @@ async fn old_messages_are_forgotten_and_waiting_ones_are_not() {
     assert_eq!(notifications.deliveries(10).await.expect("a log"), []);
 }
 
-#[tokio::test]
-async fn what_no_channel_took_for_a_day_is_given_up_and_its_recovery_is_not_told() {
-    let (world, hook) = two_people().await;
+async fn what_no_channel_took_for_a_day_is_given_up_and_its_recovery_is_not_told(store: Store) {
+    let (world, hook) = two_people(store).await;
     world.rule(&rule("anna", "hook", Threshold::Warning)).await;
     hook.usually(Reply::HangUp);
     let start = at("2026-11-23T09:00:00Z");

@@ -61,10 +61,14 @@ fn rule(person: &str, channel: &str, from: Threshold) -> Rule {
 impl World {
     async fn new() -> Self {
         let folder = TempDir::new().expect("a folder");
-        Vault::init(folder.path()).expect("a key");
         let store = Store::open(&folder.path().join(FILE_NAME)).await.expect("opens");
+        Self::with(store, folder).await
+    }
+
+    /// In any database; the folder is for the vault's key.
+    async fn with(store: Store, folder: TempDir) -> Self {
+        Vault::init(folder.path()).expect("a key");
         let vault = Vault::open(store.clone(), folder.path()).await.expect("opens");
-        store.notifications().make_incident_tables().await;
         let organisation = Organisation {
             name: name("kita-sonne"),
             title: "KiTa Sonne e.V.".to_owned(),

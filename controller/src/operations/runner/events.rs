@@ -14,8 +14,11 @@ const PROGRESS: Duration = Duration::from_millis(500);
 /// How many events are written at once at most.
 const BATCH: usize = 200;
 
-/// How often it is tried again when other processes keep the database busy; each time has its own seconds of waiting.
+/// How often it is tried again when other processes keep the database busy, or it is not reached.
 const PATIENCE: usize = 5;
+
+/// How long it is waited before; what keeps a database busy was waited for already.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Writes events until nobody can send any more. What happens while a batch is written becomes the next batch.
 pub async fn write(
@@ -40,8 +43,10 @@ pub async fn write(
         batch.retain(is_kept);
         let mut written = controller.store.jobs().add_events(job, &batch).await;
         for _ in 0..PATIENCE {
-            if !matches!(written, Err(StoreError::Locked)) {
-                break;
+            match written {
+                Err(StoreError::Locked) => {}
+                Err(StoreError::Unreachable(_)) => tokio::time::sleep(PAUSE).await,
+                _ => break,
             }
             written = controller.store.jobs().add_events(job, &batch).await;
         }

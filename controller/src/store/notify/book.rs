@@ -1,11 +1,12 @@
 //! Channels, people and rules.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::Notifications;
 use crate::model::{Channel, ChannelHealth, Name, Recipient, Rule};
 use crate::store::columns::{from_json, from_word, name, optional_time, to_json, to_word};
+use crate::store::connection::Connection;
+use crate::store::query::{query, query_scalar};
 use crate::store::{StoreError, organisations};
 
 #[derive(sqlx::FromRow)]
@@ -140,12 +141,12 @@ impl Notifications<'_> {
     /// # Errors
     /// [`StoreError::Exists`] when the name is taken.
     pub async fn add_channel(&self, channel: &Channel) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO notify_channels (name, way) VALUES ($1, $2)")
+        query("INSERT INTO notify_channels (name, way) VALUES ($1, $2)")
             .bind(channel.name.as_str())
             .bind(to_json(&channel.way)?)
             .execute(&self.0.write)
             .await
-            .map_err(|error| taken(error, "channel", &channel.name))?;
+            .map_err(|error| StoreError::taken(error, "channel", &channel.name))?;
         Ok(())
     }
 
@@ -155,7 +156,7 @@ impl Notifications<'_> {
     /// [`StoreError::Unknown`] with the nearest names.
     pub async fn change_channel(&self, channel: &Channel) -> Result<(), StoreError> {
         self.channel(&channel.name).await?;
-        sqlx::query("UPDATE notify_channels SET way = $2, retry_at = NULL WHERE name = $1")
+        query("UPDATE notify_channels SET way = $2, retry_at = NULL WHERE name = $1")
             .bind(channel.name.as_str())
             .bind(to_json(&channel.way)?)
             .execute(&self.0.write)
@@ -171,7 +172,7 @@ impl Notifications<'_> {
         self.channel(wanted).await?;
         self.refuse_used("channel", wanted, |rule| rule.channel == *wanted)
             .await?;
-        sqlx::query("DELETE FROM notify_channels WHERE name = $1")
+        query("DELETE FROM notify_channels WHERE name = $1")
             .bind(wanted.as_str())
             .execute(&self.0.write)
             .await?;
@@ -218,7 +219,7 @@ impl Notifications<'_> {
     }
 
     async fn write_person(&self, sql: &'static str, person: &Recipient) -> Result<(), StoreError> {
-        sqlx::query(sql)
+        query(sql)
             .bind(person.name.as_str())
             .bind(&person.title)
             .bind(to_word(&person.language)?)
@@ -230,7 +231,7 @@ impl Notifications<'_> {
             .bind(i64::from(person.second))
             .execute(&self.0.write)
             .await
-            .map_err(|error| taken(error, "person", &person.name))?;
+            .map_err(|error| StoreError::taken(error, "person", &person.name))?;
         Ok(())
     }
 
@@ -242,7 +243,7 @@ impl Notifications<'_> {
         self.person(wanted).await?;
         self.refuse_used("person", wanted, |rule| rule.person == *wanted)
             .await?;
-        sqlx::query("DELETE FROM notify_people WHERE name = $1")
+        query("DELETE FROM notify_people WHERE name = $1")
             .bind(wanted.as_str())
             .execute(&self.0.write)
             .await?;
@@ -264,7 +265,7 @@ impl Notifications<'_> {
         self.channel(&rule.channel).await?;
         let mut transaction = self.0.begin().await?;
         let organisation = organisations::optional_id(&mut transaction, rule.organisation.as_ref()).await?;
-        let id = sqlx::query_scalar(
+        let id = query_scalar(
             "INSERT INTO notify_rules
                  (organisation_id, person_id, channel_id, threshold, delay_seconds, remind_seconds, digest)
              SELECT $1, p.id, c.id, $4, $5, $6, $7 FROM notify_people p, notify_channels c
@@ -289,11 +290,11 @@ impl Notifications<'_> {
     /// # Errors
     /// [`StoreError::Unknown`] when there is none with this number.
     pub async fn remove_rule(&self, id: i64) -> Result<(), StoreError> {
-        let done = sqlx::query("DELETE FROM notify_rules WHERE id = $1")
+        let done = query("DELETE FROM notify_rules WHERE id = $1")
             .bind(id)
             .execute(&self.0.write)
             .await?;
-        if done.rows_affected() > 0 {
+        if done > 0 {
             return Ok(());
         }
         let existing: Vec<String> = self
@@ -338,14 +339,14 @@ impl Notifications<'_> {
         retry_at: impl Fn(i64) -> Timestamp + Send,
     ) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
-        let failures: Option<i64> = sqlx::query_scalar(
+        let failures: Option<i64> = query_scalar(
             "UPDATE notify_channels SET failures = failures + 1 WHERE name = $1 RETURNING failures",
         )
         .bind(channel.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
         let failures = failures.unwrap_or_default();
-        sqlx::query(
+        query(
             "UPDATE notify_channels SET last_error = $2, retry_at = $3,
                  failing_since = CASE WHEN failures >= $4 THEN COALESCE(failing_since, $5) ELSE failing_since END
              WHERE name = $1",
@@ -363,28 +364,18 @@ impl Notifications<'_> {
 }
 
 pub(super) async fn channels(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Vec<(Channel, ChannelHealth)>, StoreError> {
-    let rows: Vec<ChannelRow> = sqlx::query_as(CHANNELS).fetch_all(connection).await?;
+    let rows: Vec<ChannelRow> = query(CHANNELS).fetch_all(connection).await?;
     rows.into_iter().map(ChannelRow::read).collect()
 }
 
-pub(super) async fn people(connection: &mut SqliteConnection) -> Result<Vec<Recipient>, StoreError> {
-    let rows: Vec<PersonRow> = sqlx::query_as(PEOPLE).fetch_all(connection).await?;
+pub(super) async fn people(connection: &mut Connection) -> Result<Vec<Recipient>, StoreError> {
+    let rows: Vec<PersonRow> = query(PEOPLE).fetch_all(connection).await?;
     rows.into_iter().map(PersonRow::read).collect()
 }
 
-pub(super) async fn rules(connection: &mut SqliteConnection) -> Result<Vec<Rule>, StoreError> {
-    let rows: Vec<RuleRow> = sqlx::query_as(RULES).fetch_all(connection).await?;
+pub(super) async fn rules(connection: &mut Connection) -> Result<Vec<Rule>, StoreError> {
+    let rows: Vec<RuleRow> = query(RULES).fetch_all(connection).await?;
     rows.into_iter().map(RuleRow::read).collect()
-}
-
-fn taken(error: sqlx::Error, noun: &'static str, name: &Name) -> StoreError {
-    match error {
-        sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::Exists {
-            noun,
-            name: name.to_string(),
-        },
-        error => error.into(),
-    }
 }

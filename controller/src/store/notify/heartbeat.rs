@@ -6,6 +6,7 @@ use super::Notifications;
 use super::outbox::{self, NewDelivery};
 use crate::store::StoreError;
 use crate::store::columns::optional_time;
+use crate::store::query::{query, query_scalar};
 
 /// What a beat of the heart found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Notifications<'_> {
         tell: impl FnOnce(Timestamp) -> Vec<NewDelivery> + Send,
     ) -> Result<Beat, StoreError> {
         let mut transaction = self.0.begin().await?;
-        let before: Option<i64> = sqlx::query_scalar("SELECT alive_at FROM notify_heartbeat WHERE id = 1")
+        let before: Option<i64> = query_scalar("SELECT alive_at FROM notify_heartbeat WHERE id = 1")
             .fetch_optional(&mut *transaction)
             .await?;
         let beat = match optional_time(before, "heartbeat")? {
@@ -40,7 +41,7 @@ impl Notifications<'_> {
             Some(_) => Beat::Steady,
         };
         // A clock that was put back must not look like years of being away later.
-        let written = sqlx::query(
+        let written = query(
             "INSERT INTO notify_heartbeat (id, alive_at) VALUES (1, $1)
              ON CONFLICT (id) DO UPDATE SET alive_at = excluded.alive_at WHERE notify_heartbeat.alive_at = $2",
         )
@@ -48,7 +49,7 @@ impl Notifications<'_> {
         .bind(before.unwrap_or_default())
         .execute(&mut *transaction)
         .await?;
-        if written.rows_affected() == 0 {
+        if written == 0 {
             // Another controller was faster.
             return Ok(Beat::Steady);
         }

@@ -1,12 +1,15 @@
 //! What happened to incidents, read from the tables of the incidents. The only place that knows their columns.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::Notifications;
 use crate::model::{IncidentNotice, Name, Text};
 use crate::store::StoreError;
 use crate::store::columns::{from_json, from_word, name, optional_time, time};
+use crate::store::connection::Connection;
+use crate::store::query::query;
+#[cfg(test)]
+use crate::store::query::query_scalar;
 
 /// An incident, for looking back.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,11 +69,11 @@ impl EventRow {
 /// Events of incidents about which nobody has decided yet who is told, the oldest first; they are marked as decided. Says how many
 /// there were, and returns those that concern somebody.
 pub(super) async fn take_unrouted(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     limit: i64,
     now: Timestamp,
 ) -> Result<(usize, Vec<IncidentNotice>), StoreError> {
-    let rows: Vec<EventRow> = sqlx::query_as(
+    let rows: Vec<EventRow> = query(
         "SELECT e.id, e.incident_id, e.kind, e.at, e.severity, e.sentence, e.advice, i.subject,
              o.name AS organisation, i.title, i.first_bad_at, i.acknowledged_until, e.hidden
          FROM incident_events e JOIN incidents i ON i.id = e.incident_id
@@ -84,13 +87,12 @@ pub(super) async fn take_unrouted(
     let mut taken = Vec::with_capacity(count);
     for row in rows {
         // Another controller may have taken it since.
-        let mine =
-            sqlx::query("UPDATE incident_events SET routed_at = $2 WHERE id = $1 AND routed_at IS NULL")
-                .bind(row.id)
-                .bind(now.as_millisecond())
-                .execute(&mut *connection)
-                .await?;
-        if mine.rows_affected() > 0 {
+        let mine = query("UPDATE incident_events SET routed_at = $2 WHERE id = $1 AND routed_at IS NULL")
+            .bind(row.id)
+            .bind(now.as_millisecond())
+            .execute(&mut *connection)
+            .await?;
+        if mine > 0 {
             taken.extend(row.read()?);
         }
     }
@@ -106,7 +108,7 @@ impl Notifications<'_> {
         until: Timestamp,
     ) -> Result<Vec<PastIncident>, StoreError> {
         const MOST: i64 = 200;
-        let rows: Vec<(String, String, i64, Option<i64>)> = sqlx::query_as(
+        let rows: Vec<(String, String, i64, Option<i64>)> = query(
             "SELECT i.subject, i.title, i.first_bad_at, i.recovered_at
              FROM incidents i JOIN organisations o ON o.id = i.organisation_id
              WHERE o.name = $1 AND i.opened_at < $3 AND (i.recovered_at IS NULL OR i.recovered_at >= $2)
@@ -135,21 +137,6 @@ impl Notifications<'_> {
 /// Incidents for tests, where nothing else makes them.
 #[cfg(test)]
 impl Notifications<'_> {
-    /// The tables, if they are missing.
-    pub async fn make_incident_tables(&self) {
-        for sql in [
-            "CREATE TABLE IF NOT EXISTS incidents (id INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL,
-                 name TEXT NOT NULL, title TEXT NOT NULL, organisation_id INTEGER, severity TEXT NOT NULL,
-                 first_bad_at INTEGER NOT NULL, opened_at INTEGER NOT NULL, recovered_at INTEGER,
-                 acknowledged_until INTEGER)",
-            "CREATE TABLE IF NOT EXISTS incident_events (id INTEGER PRIMARY KEY AUTOINCREMENT,
-                 incident_id INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, severity TEXT NOT NULL,
-                 sentence TEXT NOT NULL, advice TEXT, hidden INTEGER NOT NULL DEFAULT 0, routed_at INTEGER)",
-        ] {
-            sqlx::raw_sql(sql).execute(&self.0.write).await.expect("a table");
-        }
-    }
-
     /// An incident; says its number.
     pub async fn make_incident(
         &self,
@@ -160,7 +147,7 @@ impl Notifications<'_> {
         severity: &str,
         at: Timestamp,
     ) -> i64 {
-        sqlx::query_scalar(
+        query_scalar(
             "INSERT INTO incidents (subject, name, title, organisation_id, severity, first_bad_at, opened_at)
              VALUES ($1, $2, $3, (SELECT id FROM organisations WHERE name = $4), $5, $6, $6) RETURNING id",
         )
@@ -185,7 +172,7 @@ impl Notifications<'_> {
         advice: &str,
         at: Timestamp,
     ) {
-        sqlx::query(
+        query(
             "INSERT INTO incident_events (incident_id, at, kind, severity, sentence, advice)
              VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -199,7 +186,7 @@ impl Notifications<'_> {
         .await
         .expect("an event");
         if kind == "recovered" {
-            sqlx::query("UPDATE incidents SET recovered_at = $2 WHERE id = $1")
+            query("UPDATE incidents SET recovered_at = $2 WHERE id = $1")
                 .bind(incident)
                 .bind(at.as_millisecond())
                 .execute(&self.0.write)

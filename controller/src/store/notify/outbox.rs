@@ -1,12 +1,13 @@
 //! Messages on their way: claimed with a lease, tried, and kept for a while.
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::SqliteConnection;
 
 use super::Notifications;
 use crate::model::{Content, Delivery, DeliveryKind, IncidentNotice, Name, Parcel, Text};
 use crate::store::StoreError;
 use crate::store::columns::{from_json, from_word, name, optional_time, time, to_json};
+use crate::store::connection::Connection;
+use crate::store::query::{query, query_scalar};
 
 /// How long something is tried before it is given up.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
@@ -101,7 +102,7 @@ impl Row {
 impl Notifications<'_> {
     /// What may be tried now, the most urgent first: message and channel. What a dead sender held is among it.
     pub async fn due(&self, limit: i64, now: Timestamp) -> Result<Vec<(i64, Name)>, StoreError> {
-        let rows: Vec<(i64, String)> = sqlx::query_as(
+        let rows: Vec<(i64, String)> = query(
             "SELECT d.id, c.name FROM notify_deliveries d JOIN notify_channels c ON c.id = d.channel_id
              WHERE ((d.state = 'waiting' AND d.due_at <= $1) OR (d.state = 'sending' AND d.lease_until <= $1))
                  AND (c.retry_at IS NULL OR c.retry_at <= $1)
@@ -149,7 +150,7 @@ impl Notifications<'_> {
 
     /// It arrived. Nothing happens if the claim is no longer the last one.
     pub async fn arrived(&self, claim: Claim, answer: &str, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE notify_deliveries SET state = 'sent', sent_at = $3, answer = $4, holder = NULL, lease_until = NULL
              WHERE id = $1 AND attempts = $2 AND state = 'sending'",
         )
@@ -164,7 +165,7 @@ impl Notifications<'_> {
 
     /// It did not arrive, and is tried again at `due`.
     pub async fn again(&self, claim: Claim, error: &str, due: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE notify_deliveries SET state = 'waiting', due_at = $3, answer = $4, holder = NULL, lease_until = NULL
              WHERE id = $1 AND attempts = $2 AND state = 'sending'",
         )
@@ -179,7 +180,7 @@ impl Notifications<'_> {
 
     /// It was not tried, because its time is later.
     pub async fn postpone(&self, claim: Claim, due: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE notify_deliveries SET state = 'waiting', due_at = $3, attempts = attempts - 1, holder = NULL,
                  lease_until = NULL
              WHERE id = $1 AND attempts = $2 AND state = 'sending'",
@@ -201,7 +202,7 @@ impl Notifications<'_> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
-        let done = sqlx::query(
+        let done = query(
             "UPDATE notify_deliveries SET state = 'failed', answer = $3, holder = NULL, lease_until = NULL
              WHERE id = $1 AND attempts = $2 AND state = 'sending'",
         )
@@ -210,7 +211,7 @@ impl Notifications<'_> {
         .bind(error)
         .execute(&mut *transaction)
         .await?;
-        if done.rows_affected() > 0 {
+        if done > 0 {
             drop_followers(&mut transaction, claim.id).await?;
             if let Some(new) = instead {
                 insert(&mut transaction, new, now).await?;
@@ -224,14 +225,14 @@ impl Notifications<'_> {
     /// channel failed, belongs to it.
     pub async fn expire(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut transaction = self.0.begin().await?;
-        let old: Vec<i64> = sqlx::query_scalar(
+        let old: Vec<i64> = query_scalar(
             "SELECT id FROM notify_deliveries WHERE state = 'waiting' AND expires_at <= $1 ORDER BY id LIMIT 500",
         )
         .bind(now.as_millisecond())
         .fetch_all(&mut *transaction)
         .await?;
         for id in &old {
-            sqlx::query("UPDATE notify_deliveries SET state = 'failed' WHERE id = $1 AND state = 'waiting'")
+            query("UPDATE notify_deliveries SET state = 'failed' WHERE id = $1 AND state = 'waiting'")
                 .bind(id)
                 .execute(&mut *transaction)
                 .await?;
@@ -252,7 +253,7 @@ impl Notifications<'_> {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin().await?;
         // A report that was itself given up is none.
-        let open: Option<i64> = sqlx::query_scalar(
+        let open: Option<i64> = query_scalar(
             "SELECT c.failing_since FROM notify_channels c WHERE c.name = $1 AND c.failing_since IS NOT NULL
                  AND (c.reported_by IS NULL OR EXISTS (SELECT 1 FROM notify_deliveries d
                      WHERE d.id = c.reported_by AND d.state = 'failed'))",
@@ -265,7 +266,7 @@ impl Notifications<'_> {
         }
         let undelivered = undelivered(&mut transaction, channel, now).await?;
         let id = insert(&mut transaction, &compose(undelivered), now).await?;
-        sqlx::query("UPDATE notify_channels SET reported_by = $2 WHERE name = $1")
+        query("UPDATE notify_channels SET reported_by = $2 WHERE name = $1")
             .bind(channel.as_str())
             .bind(id)
             .execute(&mut *transaction)
@@ -284,11 +285,11 @@ impl Notifications<'_> {
     ) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
         let reported: Option<Option<i64>> =
-            sqlx::query_scalar("SELECT reported_by FROM notify_channels WHERE name = $1")
+            query_scalar("SELECT reported_by FROM notify_channels WHERE name = $1")
                 .bind(channel.as_str())
                 .fetch_optional(&mut *transaction)
                 .await?;
-        sqlx::query(
+        query(
             "UPDATE notify_channels SET failures = 0, failing_since = NULL, retry_at = NULL, last_ok_at = $2,
              reported_by = NULL WHERE name = $1",
         )
@@ -297,17 +298,17 @@ impl Notifications<'_> {
         .execute(&mut *transaction)
         .await?;
         if let Some(id) = reported.flatten() {
-            let taken_back = sqlx::query(
+            let taken_back = query(
                 "UPDATE notify_deliveries SET state = 'dropped' WHERE id = $1 AND state = 'waiting' AND attempts = 0",
             )
             .bind(id)
             .execute(&mut *transaction)
             .await?;
-            let row: Option<Row> = sqlx::query_as(DELIVERIES)
+            let row: Option<Row> = query(DELIVERIES)
                 .bind(id)
                 .fetch_optional(&mut *transaction)
                 .await?;
-            if let (0, Some(row)) = (taken_back.rows_affected(), row) {
+            if let (0, Some(row)) = (taken_back, row) {
                 let report = row.parcel(Vec::new(), None)?;
                 let new = compose(&report.delivery, report.content);
                 insert(&mut transaction, &new, now).await?;
@@ -320,10 +321,7 @@ impl Notifications<'_> {
     /// The newest messages, the newest first.
     pub async fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError> {
         let mut connection = self.0.read.acquire().await?;
-        let rows: Vec<Row> = sqlx::query_as(NEWEST)
-            .bind(limit)
-            .fetch_all(&mut *connection)
-            .await?;
+        let rows: Vec<Row> = query(NEWEST).bind(limit).fetch_all(&mut connection).await?;
         let mut deliveries = Vec::with_capacity(rows.len());
         for row in rows {
             let notices = notices(&mut connection, row.id).await?;
@@ -334,24 +332,24 @@ impl Notifications<'_> {
 
     /// Forgets messages that ended before `before`.
     pub async fn clear(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let done = sqlx::query(
+        let done = query(
             "DELETE FROM notify_deliveries WHERE created_at < $1 AND state IN ('sent', 'failed', 'dropped')",
         )
         .bind(before.as_millisecond())
         .execute(&self.0.write)
         .await?;
-        Ok(done.rows_affected())
+        Ok(done)
     }
 }
 
 async fn claim(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: i64,
     holder: &str,
     lease_until: Timestamp,
     now: Timestamp,
 ) -> Result<Option<(Claim, Parcel)>, StoreError> {
-    let attempt: Option<i64> = sqlx::query_scalar(
+    let attempt: Option<i64> = query_scalar(
         "UPDATE notify_deliveries SET state = 'sending', holder = $2, lease_until = $3, attempts = attempts + 1
          WHERE id = $1 AND ((state = 'waiting' AND due_at <= $4) OR (state = 'sending' AND lease_until <= $4))
          RETURNING attempts",
@@ -363,10 +361,7 @@ async fn claim(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(attempt) = attempt else { return Ok(None) };
-    let row: Row = sqlx::query_as(DELIVERIES)
-        .bind(id)
-        .fetch_one(&mut *connection)
-        .await?;
+    let row: Row = query(DELIVERIES).bind(id).fetch_one(&mut *connection).await?;
     let notices = notices(connection, id).await?;
     let reply_to = first_alert(connection, id).await?;
     Ok(Some((Claim { id, attempt }, row.parcel(notices, reply_to)?)))
@@ -374,12 +369,12 @@ async fn claim(
 
 /// Writes a message within a transaction that does more.
 pub(super) async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     new: &NewDelivery,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
     let expires_at = new.due_at.max(now) + PATIENCE;
-    let id: Option<i64> = sqlx::query_scalar(
+    let id: Option<i64> = query_scalar(
         "INSERT INTO notify_deliveries
              (uid, kind, person_id, channel_id, content, state, created_at, due_at, expires_at, after_id)
          SELECT $1, $2, p.id, c.id, $5, 'waiting', $6, $7, $8, $9 FROM notify_people p, notify_channels c
@@ -416,8 +411,8 @@ fn uid() -> Result<String, StoreError> {
 }
 
 /// Drops what should have followed a message that was given up, but not the recovery of what was told by another one.
-async fn drop_followers(connection: &mut SqliteConnection, id: i64) -> Result<(), StoreError> {
-    sqlx::query(
+async fn drop_followers(connection: &mut Connection, id: i64) -> Result<(), StoreError> {
+    query(
         "UPDATE notify_deliveries SET state = 'dropped' WHERE after_id = $1 AND state = 'waiting'
              AND NOT EXISTS (SELECT 1 FROM notify_items i
                  JOIN notify_items j ON j.incident_id = i.incident_id AND j.person_id = i.person_id
@@ -431,22 +426,18 @@ async fn drop_followers(connection: &mut SqliteConnection, id: i64) -> Result<()
     Ok(())
 }
 
-async fn notices(
-    connection: &mut SqliteConnection,
-    delivery: i64,
-) -> Result<Vec<IncidentNotice>, StoreError> {
-    let rows: Vec<String> = sqlx::query_scalar(
-        "SELECT notice FROM notify_items WHERE delivery_id = $1 ORDER BY incident_id, key",
-    )
-    .bind(delivery)
-    .fetch_all(connection)
-    .await?;
+async fn notices(connection: &mut Connection, delivery: i64) -> Result<Vec<IncidentNotice>, StoreError> {
+    let rows: Vec<String> =
+        query_scalar("SELECT notice FROM notify_items WHERE delivery_id = $1 ORDER BY incident_id, key")
+            .bind(delivery)
+            .fetch_all(connection)
+            .await?;
     rows.iter().map(|text| from_json(text, "notice")).collect()
 }
 
 /// The first message that told the same person of the first incident of a message, unless it is that message.
-async fn first_alert(connection: &mut SqliteConnection, delivery: i64) -> Result<Option<String>, StoreError> {
-    let first: Option<(i64, String)> = sqlx::query_as(
+async fn first_alert(connection: &mut Connection, delivery: i64) -> Result<Option<String>, StoreError> {
+    let first: Option<(i64, String)> = query(
         "SELECT a.id, a.uid FROM notify_items i
          JOIN notify_items j ON j.incident_id = i.incident_id AND j.person_id = i.person_id
              AND j.channel_id = i.channel_id
@@ -462,11 +453,11 @@ async fn first_alert(connection: &mut SqliteConnection, delivery: i64) -> Result
 
 /// What should have gone out by a channel since it fails.
 async fn undelivered(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     channel: &Name,
     now: Timestamp,
 ) -> Result<Vec<Text>, StoreError> {
-    let ids: Vec<(i64, String)> = sqlx::query_as(
+    let ids: Vec<(i64, String)> = query(
         "SELECT d.id, p.title FROM notify_deliveries d
          JOIN notify_channels c ON c.id = d.channel_id JOIN notify_people p ON p.id = d.person_id
          WHERE c.name = $1 AND (d.attempts > 0 OR d.due_at <= $2) AND d.kind IN ('alert', 'reminder')

@@ -1,7 +1,6 @@
 //! From incidents to messages, each decision together with what it decides about.
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::SqliteConnection;
 
 use super::outbox::{self, NewDelivery};
 use super::{Notifications, book, incidents};
@@ -11,6 +10,8 @@ use crate::model::{
 };
 use crate::store::StoreError;
 use crate::store::columns::{from_json, from_word, name, to_json, to_word};
+use crate::store::connection::Connection;
+use crate::store::query::{query, query_scalar};
 
 /// How many events are decided about in one transaction.
 const BATCH: i64 = 100;
@@ -95,7 +96,7 @@ impl Notifications<'_> {
         decide: impl Fn(&Overdue, &[Rule], &[Recipient]) -> Telling + Send,
     ) -> Result<usize, StoreError> {
         let mut transaction = self.0.begin().await?;
-        let rows: Vec<ThreadRow> = sqlx::query_as(
+        let rows: Vec<ThreadRow> = query(
             "SELECT p.name AS person, c.name AS channel, t.severity, t.delivery_id, d.state, d.attempts, t.notice,
              (SELECT COUNT(*) FROM notify_items i JOIN notify_deliveries a ON a.id = i.delivery_id
               WHERE i.incident_id = t.incident_id AND i.person_id = t.person_id AND i.channel_id = t.channel_id
@@ -140,8 +141,8 @@ impl Notifications<'_> {
     }
 }
 
-async fn threads(connection: &mut SqliteConnection, incident: i64) -> Result<Vec<Thread>, StoreError> {
-    let rows: Vec<ThreadRow> = sqlx::query_as(
+async fn threads(connection: &mut Connection, incident: i64) -> Result<Vec<Thread>, StoreError> {
+    let rows: Vec<ThreadRow> = query(
         "SELECT p.name AS person, c.name AS channel, t.severity, t.delivery_id, d.state, d.attempts, t.notice,
              (SELECT COUNT(*) FROM notify_items i JOIN notify_deliveries a ON a.id = i.delivery_id
               WHERE i.incident_id = t.incident_id AND i.person_id = t.person_id AND i.channel_id = t.channel_id
@@ -163,7 +164,7 @@ async fn threads(connection: &mut SqliteConnection, incident: i64) -> Result<Vec
 
 /// Writes decisions.
 struct Writer<'c> {
-    connection: &'c mut SqliteConnection,
+    connection: &'c mut Connection,
     grouping: SignedDuration,
     now: Timestamp,
 }
@@ -222,7 +223,7 @@ impl Writer<'_> {
         after: Option<i64>,
         key: &str,
     ) -> Result<Option<i64>, StoreError> {
-        let told: Option<i64> = sqlx::query_scalar(
+        let told: Option<i64> = query_scalar(
             "SELECT i.delivery_id FROM notify_items i
              JOIN notify_people p ON p.id = i.person_id JOIN notify_channels c ON c.id = i.channel_id
              WHERE p.name = $1 AND c.name = $2 AND i.key = $3",
@@ -253,7 +254,7 @@ impl Writer<'_> {
                 outbox::insert(self.connection, &new, self.now).await?
             }
         };
-        sqlx::query(
+        query(
             "INSERT INTO notify_items (delivery_id, incident_id, person_id, channel_id, key, notice)
              SELECT d.id, $2, d.person_id, d.channel_id, $3, $4 FROM notify_deliveries d WHERE d.id = $1",
         )
@@ -274,7 +275,7 @@ impl Writer<'_> {
         due: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
         let earliest = due - self.grouping;
-        let found: Option<i64> = sqlx::query_scalar(
+        let found: Option<i64> = query_scalar(
             "SELECT d.id FROM notify_deliveries d
              JOIN notify_people p ON p.id = d.person_id JOIN notify_channels c ON c.id = d.channel_id
              WHERE p.name = $1 AND c.name = $2 AND d.kind = $3 AND d.state = 'waiting' AND d.attempts = 0
@@ -290,13 +291,13 @@ impl Writer<'_> {
         .await?;
         let Some(id) = found else { return Ok(None) };
         // Holds it, where several may write, against somebody who is about to send it.
-        let held = sqlx::query(
+        let held = query(
             "UPDATE notify_deliveries SET holder = NULL WHERE id = $1 AND state = 'waiting' AND attempts = 0",
         )
         .bind(id)
         .execute(&mut *self.connection)
         .await?;
-        Ok((held.rows_affected() > 0).then_some(id))
+        Ok((held > 0).then_some(id))
     }
 
     async fn keep_thread(
@@ -305,7 +306,7 @@ impl Writer<'_> {
         delivery: i64,
         remind_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO notify_threads
                  (incident_id, person_id, channel_id, delivery_id, severity, notice, remind_at)
              SELECT $1, d.person_id, d.channel_id, d.id, $3, $4, $5 FROM notify_deliveries d WHERE d.id = $2
@@ -328,7 +329,7 @@ impl Writer<'_> {
         incident: i64,
         remind_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE notify_threads SET remind_at = $4 WHERE incident_id = $1
                  AND person_id = (SELECT id FROM notify_people WHERE name = $2)
                  AND channel_id = (SELECT id FROM notify_channels WHERE name = $3)",
@@ -343,7 +344,7 @@ impl Writer<'_> {
     }
 
     async fn end(&mut self, telling: &Telling, incident: i64) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "DELETE FROM notify_threads WHERE incident_id = $1
                  AND person_id = (SELECT id FROM notify_people WHERE name = $2)
                  AND channel_id = (SELECT id FROM notify_channels WHERE name = $3)",
@@ -358,7 +359,7 @@ impl Writer<'_> {
 
     /// Takes back what waits to be told again, perhaps until the end of quiet hours.
     async fn withdraw_reminders(&mut self, telling: &Telling, incident: i64) -> Result<(), StoreError> {
-        let waiting: Vec<i64> = sqlx::query_scalar(
+        let waiting: Vec<i64> = query_scalar(
             "SELECT DISTINCT d.id FROM notify_items i JOIN notify_deliveries d ON d.id = i.delivery_id
              JOIN notify_people p ON p.id = i.person_id JOIN notify_channels c ON c.id = i.channel_id
              WHERE i.incident_id = $1 AND p.name = $2 AND c.name = $3
@@ -377,20 +378,19 @@ impl Writer<'_> {
 
     /// Takes an incident out of a message that waits; a message about nothing else is dropped.
     async fn withdraw(&mut self, incident: i64, delivery: i64) -> Result<(), StoreError> {
-        let others: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM notify_items WHERE delivery_id = $1 AND incident_id <> $2",
-        )
-        .bind(delivery)
-        .bind(incident)
-        .fetch_one(&mut *self.connection)
-        .await?;
+        let others: i64 =
+            query_scalar("SELECT COUNT(*) FROM notify_items WHERE delivery_id = $1 AND incident_id <> $2")
+                .bind(delivery)
+                .bind(incident)
+                .fetch_one(&mut *self.connection)
+                .await?;
         if others == 0 {
-            sqlx::query("UPDATE notify_deliveries SET state = 'dropped' WHERE id = $1 AND state = 'waiting'")
+            query("UPDATE notify_deliveries SET state = 'dropped' WHERE id = $1 AND state = 'waiting'")
                 .bind(delivery)
                 .execute(&mut *self.connection)
                 .await?;
         } else {
-            sqlx::query("DELETE FROM notify_items WHERE delivery_id = $1 AND incident_id = $2")
+            query("DELETE FROM notify_items WHERE delivery_id = $1 AND incident_id = $2")
                 .bind(delivery)
                 .bind(incident)
                 .execute(&mut *self.connection)

@@ -6,6 +6,7 @@ use super::Notifications;
 use super::outbox::{self, NewDelivery};
 use crate::model::Name;
 use crate::store::columns::{from_json, time, to_json};
+use crate::store::query::query;
 use crate::store::{StoreError, organisations};
 
 /// The last week for which an organisation's digest was made.
@@ -33,7 +34,7 @@ pub struct PastJob {
 impl Notifications<'_> {
     /// The last week that was told of for an organisation.
     pub async fn last_week(&self, organisation: &Name) -> Result<Option<LastWeek>, StoreError> {
-        let row: Option<(i64, String)> = sqlx::query_as(
+        let row: Option<(i64, String)> = query(
             "SELECT w.week_at, w.inventory FROM notify_digests w
              JOIN organisations o ON o.id = w.organisation_id
              WHERE o.name = $1 ORDER BY w.week_at DESC LIMIT 1",
@@ -62,7 +63,7 @@ impl Notifications<'_> {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.0.begin().await?;
         let id = organisations::id(&mut transaction, organisation).await?;
-        let written = sqlx::query(
+        let written = query(
             "INSERT INTO notify_digests (organisation_id, week_at, inventory) VALUES ($1, $2, $3)
              ON CONFLICT (organisation_id, week_at) DO NOTHING",
         )
@@ -71,11 +72,11 @@ impl Notifications<'_> {
         .bind(to_json(&week.inventory)?)
         .execute(&mut *transaction)
         .await?;
-        if written.rows_affected() == 0 {
+        if written == 0 {
             return Ok(false);
         }
         // Only the last week is compared with.
-        sqlx::query("DELETE FROM notify_digests WHERE organisation_id = $1 AND week_at < $2")
+        query("DELETE FROM notify_digests WHERE organisation_id = $1 AND week_at < $2")
             .bind(id)
             .bind(week.until.as_millisecond())
             .execute(&mut *transaction)
@@ -95,7 +96,7 @@ impl Notifications<'_> {
         until: Timestamp,
     ) -> Result<Vec<PastJob>, StoreError> {
         const MOST: i64 = 200;
-        let rows: Vec<(String, String, i64, String)> = sqlx::query_as(
+        let rows: Vec<(String, String, i64, String)> = query(
             "SELECT j.operation, j.title, j.ended_at, j.state FROM jobs j
              JOIN organisations o ON o.id = j.organisation_id
              WHERE o.name = $1 AND j.ended_at >= $2 AND j.ended_at < $3 AND j.state IN ('succeeded', 'failed')

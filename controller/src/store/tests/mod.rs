@@ -1,16 +1,22 @@
-//! The store's tests take a store, so that they can run over every database that there will be.
+//! The store's tests take a store, and run over every database that there is.
 
 mod audit;
 mod checks;
 mod inventory;
 mod jobs;
 mod opening;
+mod postgres;
 mod queue;
 mod schedules;
+mod secrets;
+
+use std::path::Path;
 
 use allmende_agent::protocol::Facts;
+use allmende_tests::{Cluster, Database};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use super::*;
 use crate::model::{Host, HostKey, Name, Organisation, Sector, Service, ServiceRef};
@@ -22,21 +28,73 @@ macro_rules! over_every_database {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $test() {
-                    let (_folder, store) = crate::store::tests::sqlite().await;
+                    let (_folder, store) = crate::store::tests::in_sqlite().await;
+                    super::$test(store).await;
+                }
+            )+
+        }
+
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() {
+                    let (_database, store) = crate::store::tests::in_postgres().await;
                     super::$test(store).await;
                 }
             )+
         }
     };
 }
-pub(super) use over_every_database;
+pub(crate) use over_every_database;
 
 /// A new database in a folder that goes away with the first value.
-pub(super) async fn sqlite() -> (TempDir, Store) {
+pub(crate) async fn in_sqlite() -> (TempDir, Store) {
     let folder = TempDir::new().expect("a folder");
     let store = Store::open(&folder.path().join(FILE_NAME)).await.expect("opens");
     store.set_seal(Box::new(TestSeal("key")));
     (folder, store)
+}
+
+/// A new database in PostgreSQL that goes away with the first value.
+pub(crate) async fn in_postgres() -> (Database, Store) {
+    // Copying one that is up to date is faster than making each.
+    static TEMPLATE: OnceCell<Database> = OnceCell::const_new();
+    let make = async || {
+        let template = tokio::task::block_in_place(|| Cluster::of_this_process().database(None));
+        let store = Store::connect(&address(&template)).await.expect("is made");
+        store.close().await;
+        template
+    };
+    let template = TEMPLATE.get_or_init(make).await;
+    let database = tokio::task::block_in_place(|| Cluster::of_this_process().database(Some(template)));
+    let store = Store::connect(&address(&database)).await.expect("opens");
+    store.set_seal(Box::new(TestSeal("key")));
+    (database, store)
+}
+
+pub(super) fn address(database: &Database) -> PostgresAddress {
+    PostgresAddress::new(&database.address(), None).expect("an address")
+}
+
+/// The same database, opened once more, as another controller does; without a seal.
+pub(super) async fn another(store: &Store) -> Store {
+    let opened = match &store.read {
+        Pool::Sqlite(_) => Store::open(Path::new(store.place())).await,
+        Pool::Postgres(_) => {
+            let address = PostgresAddress::new(store.place(), None).expect("an address");
+            Store::connect(&address).await
+        }
+    };
+    opened.expect("opens")
+}
+
+/// What somebody with a database tool can do.
+pub(super) async fn by_hand(store: &Store, sql: &'static str) -> Result<(), sqlx::Error> {
+    let sql = sqlx::raw_sql(sql);
+    match &store.write.0 {
+        Pool::Sqlite(pool) => sql.execute(pool).await.map(drop),
+        Pool::Postgres(pool) => sql.execute(pool).await.map(drop),
+    }
 }
 
 /// A seal that somebody without the key cannot make.

@@ -5,8 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sqlx::Executor as _;
-
 use super::*;
 use crate::model::{JobState, Outcome};
 
@@ -45,9 +43,9 @@ async fn a_new_database_is_its_owners_alone() {
 
 #[tokio::test]
 async fn what_was_written_is_there_after_opening_again() {
-    let (_folder, store) = sqlite().await;
+    let (_folder, store) = in_sqlite().await;
     furnish(&store).await;
-    let path = store.path.to_owned();
+    let path = PathBuf::from(store.place());
     store.close().await;
     let again = Store::open(&path).await.expect("opens");
     assert_eq!(again.hosts().list().await.expect("listed").len(), 2);
@@ -56,7 +54,7 @@ async fn what_was_written_is_there_after_opening_again() {
 /// People copy the one file, and never think of the journal beside it.
 #[tokio::test]
 async fn a_copy_of_the_one_file_has_what_was_done() {
-    let (folder, store) = sqlite().await;
+    let (folder, store) = in_sqlite().await;
     furnish(&store).await;
     let new = NewJob {
         operation: "host.apply",
@@ -77,7 +75,7 @@ async fn a_copy_of_the_one_file_has_what_was_done() {
         .await
         .expect("finished");
     let copy = folder.path().join("copy.db");
-    fs::copy(&store.path, &copy).expect("copied");
+    fs::copy(Path::new(store.place()), &copy).expect("copied");
     let copy = Store::open(&copy).await.expect("opens");
     let job = copy.jobs().get(id).await.expect("there");
     assert_eq!(job.state, JobState::Succeeded);
@@ -107,13 +105,14 @@ async fn several_processes_may_make_the_same_database_at_once() {
 
 #[tokio::test]
 async fn a_newer_database_is_refused() {
-    let (_folder, store) = sqlite().await;
-    store
-        .write
-        .execute("INSERT INTO _sqlx_migrations VALUES (9999, 'future', CURRENT_TIMESTAMP, TRUE, x'00', 0)")
-        .await
-        .expect("written");
-    let error = refusal(&store.path).await;
+    let (_folder, store) = in_sqlite().await;
+    by_hand(
+        &store,
+        "INSERT INTO _sqlx_migrations VALUES (9999, 'future', CURRENT_TIMESTAMP, TRUE, x'00', 0)",
+    )
+    .await
+    .expect("written");
+    let error = refusal(Path::new(store.place())).await;
     assert!(error.contains("newer version of Allmende"), "{error}");
 }
 
@@ -131,8 +130,9 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
     let options = sqlx::sqlite::SqliteConnectOptions::new()
         .filename(&other)
         .create_if_missing(true);
-    let pool = SqlitePool::connect_with(options).await.expect("made");
-    pool.execute("CREATE TABLE photos (id INTEGER)")
+    let pool = sqlx::SqlitePool::connect_with(options).await.expect("made");
+    sqlx::raw_sql("CREATE TABLE photos (id INTEGER)")
+        .execute(&pool)
         .await
         .expect("made");
     pool.close().await;
@@ -147,9 +147,9 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_corrupt_database_says_so() {
-    let (_folder, store) = sqlite().await;
+    let (_folder, store) = in_sqlite().await;
     furnish(&store).await;
-    let path = store.path.to_owned();
+    let path = PathBuf::from(store.place());
     store.close().await;
     let mut bytes = fs::read(&path).expect("read");
     // The header stays, so that it still looks like a database.
@@ -161,11 +161,9 @@ async fn a_corrupt_database_says_so() {
 
 #[tokio::test]
 async fn what_cannot_be_read_says_which_row() {
-    let (_folder, store) = sqlite().await;
+    let (_folder, store) = in_sqlite().await;
     furnish(&store).await;
-    store
-        .write
-        .execute("UPDATE hosts SET facts = '{' WHERE name = 'web1'")
+    by_hand(&store, "UPDATE hosts SET facts = '{' WHERE name = 'web1'")
         .await
         .expect("written");
     let error = store.hosts().get(&name("web1")).await.expect_err("unreadable");
@@ -176,13 +174,13 @@ async fn what_cannot_be_read_says_which_row() {
 /// optimisation. The bound is loose, for machines that do other things as well.
 #[tokio::test]
 async fn an_existing_database_opens_fast() {
-    let (_folder, store) = sqlite().await;
+    let (_folder, store) = in_sqlite().await;
     furnish(&store).await;
     store.close().await;
     let mut best = u128::MAX;
     for _ in 0..5 {
         let begun = Instant::now();
-        let store = Store::open(&store.path).await.expect("opens");
+        let store = Store::open(Path::new(store.place())).await.expect("opens");
         store.hosts().list().await.expect("listed");
         best = best.min(begun.elapsed().as_millis());
     }

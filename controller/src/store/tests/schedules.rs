@@ -196,7 +196,7 @@ async fn a_time_that_came_makes_one_job_that_is_audited(store: Store) {
 
 async fn two_controllers_serve_a_time_once(store: Store) {
     furnished(&store).await;
-    let other = Store::open(&store.path).await.expect("opens");
+    let other = another(&store).await;
     other.set_seal(Box::new(TestSeal("key")));
     let now = "2026-11-01T01:00:00Z";
     // Both saw it come before one of them acts.
@@ -504,10 +504,12 @@ async fn an_unreadable_schedule_does_not_stop_the_others(store: Store) {
         .add(&lost, lost.created_at)
         .await
         .expect("added");
-    sqlx::query("UPDATE schedules SET zone = 'Atlantis/Capital' WHERE name = 'lost'")
-        .execute(&store.write)
-        .await
-        .expect("written");
+    by_hand(
+        &store,
+        "UPDATE schedules SET zone = 'Atlantis/Capital' WHERE name = 'lost'",
+    )
+    .await
+    .expect("written");
     let (due, unreadable) = store
         .schedules()
         .due(at("2026-11-01T01:00:00Z"))

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::{Watch, incidents, maintenance};
 use crate::model::{
@@ -12,6 +11,8 @@ use crate::model::{
 };
 use crate::store::StoreError;
 use crate::store::columns::{from_json, name, time, to_json};
+use crate::store::connection::Connection;
+use crate::store::query::{query, query_scalar};
 
 /// The check that says whether a host is reached; what else hangs on the host is explained when it is not.
 const CONTACT: &str = "contact";
@@ -138,7 +139,7 @@ impl Watch<'_> {
 
     /// How all checks stand.
     pub async fn list(&self) -> Result<Vec<CheckStanding>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = query(
             "SELECT subject, name, title, organisation, host, state, answer, asked_at, took_ms
              FROM watched ORDER BY subject, name",
         )
@@ -165,7 +166,7 @@ impl Watch<'_> {
                 en: "This is asked no longer.".to_owned(),
             };
             incidents::close(&mut transaction, &watched.key, &sentence, at).await?;
-            sqlx::query("DELETE FROM watched WHERE subject = $1 AND name = $2")
+            query("DELETE FROM watched WHERE subject = $1 AND name = $2")
                 .bind(watched.key.subject.to_string())
                 .bind(&watched.key.id)
                 .execute(&mut *transaction)
@@ -177,10 +178,10 @@ impl Watch<'_> {
 }
 
 /// The number of a check and how it stood; it gets one with its first answer.
-async fn state(connection: &mut SqliteConnection, asked: &Asked) -> Result<(i64, CheckState), StoreError> {
+async fn state(connection: &mut Connection, asked: &Asked) -> Result<(i64, CheckState), StoreError> {
     let subject = asked.key.subject.to_string();
     let known: Option<(i64, String)> =
-        sqlx::query_as("SELECT id, state FROM watched WHERE subject = $1 AND name = $2")
+        query("SELECT id, state FROM watched WHERE subject = $1 AND name = $2")
             .bind(&subject)
             .bind(&asked.key.id)
             .fetch_optional(&mut *connection)
@@ -189,7 +190,7 @@ async fn state(connection: &mut SqliteConnection, asked: &Asked) -> Result<(i64,
         return Ok((id, from_json(&state, &format!("check {}", asked.key))?));
     }
     let state = CheckState::default();
-    let id: i64 = sqlx::query_scalar(
+    let id: i64 = query_scalar(
         "INSERT INTO watched (subject, name, title, organisation, host, availability, state, answer, asked_at, took_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
     )
@@ -209,12 +210,12 @@ async fn state(connection: &mut SqliteConnection, asked: &Asked) -> Result<(i64,
 }
 
 /// How the host is reached on which a check depends.
-async fn host_contact(connection: &mut SqliteConnection, asked: &Asked) -> Result<HostContact, StoreError> {
+async fn host_contact(connection: &mut Connection, asked: &Asked) -> Result<HostContact, StoreError> {
     let Some(host) = asked.host.as_ref().filter(|_| !asked.is_contact()) else {
         return Ok(HostContact::None);
     };
     let contact: Option<(String, i64)> =
-        sqlx::query_as("SELECT state, asked_at FROM watched WHERE subject = $1 AND name = $2")
+        query("SELECT state, asked_at FROM watched WHERE subject = $1 AND name = $2")
             .bind(host.as_str())
             .bind(CONTACT)
             .fetch_optional(connection)
@@ -233,14 +234,14 @@ async fn host_contact(connection: &mut SqliteConnection, asked: &Asked) -> Resul
 
 /// Writes down one answer and what it came to.
 async fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: i64,
     asked: &Asked,
     before: &CheckState,
     judged: &Judged,
 ) -> Result<(), StoreError> {
     let at = asked.at.as_millisecond();
-    sqlx::query(
+    query(
         "UPDATE watched SET title = $2, organisation = $3, host = $4, availability = $5, state = $6, answer = $7,
                             asked_at = $8, took_ms = $9
          WHERE id = $1",
@@ -256,7 +257,7 @@ async fn write(
     .bind(asked.took_ms)
     .execute(&mut *connection)
     .await?;
-    sqlx::query("INSERT INTO results (check_id, at, status, figure, took_ms) VALUES ($1, $2, $3, $4, $5)")
+    query("INSERT INTO results (check_id, at, status, figure, took_ms) VALUES ($1, $2, $3, $4, $5)")
         .bind(id)
         .bind(at)
         .bind(number(asked.answer.status))
@@ -265,7 +266,7 @@ async fn write(
         .execute(&mut *connection)
         .await?;
     if before.since.is_none() || before.status != judged.state.status {
-        sqlx::query("INSERT INTO spans (check_id, since, status) VALUES ($1, $2, $3)")
+        query("INSERT INTO spans (check_id, since, status) VALUES ($1, $2, $3)")
             .bind(id)
             .bind(at)
             .bind(number(judged.state.status))

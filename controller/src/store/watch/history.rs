@@ -7,6 +7,8 @@ use super::answers::status;
 use crate::model::{CheckKey, Status};
 use crate::store::StoreError;
 use crate::store::columns::time;
+use crate::store::connection::Connection;
+use crate::store::query::{query, query_scalar};
 
 /// An answer of the past.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +92,7 @@ impl Watch<'_> {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Sample>, StoreError> {
-        let rows: Vec<(i64, i64, Option<f64>, i64)> = sqlx::query_as(
+        let rows: Vec<(i64, i64, Option<f64>, i64)> = query(
             "SELECT r.at, r.status, r.figure, r.took_ms FROM results r JOIN watched w ON w.id = r.check_id
              WHERE w.subject = $1 AND w.name = $2 AND r.at >= $3 AND r.at < $4 ORDER BY r.at",
         )
@@ -119,7 +121,7 @@ impl Watch<'_> {
         span: RollupSpan,
         from: Timestamp,
     ) -> Result<Vec<Rollup>, StoreError> {
-        Ok(sqlx::query_as(
+        Ok(query(
             "SELECT h.begin_at, h.ok, h.unknown, h.warning, h.critical, h.least, h.mean, h.most
              FROM rollups h JOIN watched w ON w.id = h.check_id
              WHERE w.subject = $1 AND w.name = $2 AND h.span = $3 AND h.begin_at >= $4 ORDER BY h.begin_at",
@@ -138,8 +140,8 @@ impl Watch<'_> {
         let before =
             |kept: SignedDuration| now_ms.saturating_sub(i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
         let mut transaction = self.0.begin().await?;
-        let (begin, end) = self.not_summed_up(RollupSpan::Hour, now_ms).await?;
-        sqlx::query(
+        let (begin, end) = not_summed_up(&mut transaction, RollupSpan::Hour, now_ms).await?;
+        query(
             "INSERT INTO rollups (check_id, span, begin_at, ok, unknown, warning, critical, least, mean, most)
              SELECT check_id, $1, at / $2 * $2,
                     SUM(CASE WHEN status = 0 THEN 1 ELSE 0 END), SUM(CASE WHEN status = 1 THEN 1 ELSE 0 END),
@@ -154,8 +156,8 @@ impl Watch<'_> {
         .bind(end)
         .execute(&mut *transaction)
         .await?;
-        let (begin, end) = self.not_summed_up(RollupSpan::Day, now_ms).await?;
-        sqlx::query(
+        let (begin, end) = not_summed_up(&mut transaction, RollupSpan::Day, now_ms).await?;
+        query(
             "INSERT INTO rollups (check_id, span, begin_at, ok, unknown, warning, critical, least, mean, most)
              SELECT check_id, $1, begin_at / $2 * $2, SUM(ok), SUM(unknown), SUM(warning), SUM(critical),
                     MIN(least), AVG(mean), MAX(most)
@@ -169,40 +171,44 @@ impl Watch<'_> {
         .bind(RollupSpan::Hour.number())
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("DELETE FROM results WHERE at < $1")
+        query("DELETE FROM results WHERE at < $1")
             .bind(before(keep.answers))
             .execute(&mut *transaction)
             .await?;
         for (span, kept) in [(RollupSpan::Hour, keep.hours), (RollupSpan::Day, keep.days)] {
-            sqlx::query("DELETE FROM rollups WHERE span = $1 AND begin_at < $2")
+            query("DELETE FROM rollups WHERE span = $1 AND begin_at < $2")
                 .bind(span.number())
                 .bind(before(kept))
                 .execute(&mut *transaction)
                 .await?;
         }
         // The last one before that time still says how it stood at that time.
-        sqlx::query(
+        query(
             "DELETE FROM spans WHERE since < $1 AND since < (SELECT MAX(s.since) FROM spans s
              WHERE s.check_id = spans.check_id AND s.since < $1)",
         )
         .bind(before(keep.days))
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("DELETE FROM incidents WHERE recovered_at < $1")
+        query("DELETE FROM incidents WHERE recovered_at < $1")
             .bind(before(keep.days))
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
         Ok(())
     }
+}
 
-    /// From the end of the last hour or day that was summed up to the end of the last one that is over.
-    async fn not_summed_up(&self, span: RollupSpan, now: i64) -> Result<(i64, i64), StoreError> {
-        let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(begin_at) FROM rollups WHERE span = $1")
-            .bind(span.number())
-            .fetch_one(&self.0.read)
-            .await?;
-        let begin = newest.map_or(0, |newest| newest + span.length());
-        Ok((begin, (now - LATE) / span.length() * span.length()))
-    }
+/// From the end of the last hour or day that was summed up to the end of the last one that is over.
+async fn not_summed_up(
+    connection: &mut Connection,
+    span: RollupSpan,
+    now: i64,
+) -> Result<(i64, i64), StoreError> {
+    let newest: Option<i64> = query_scalar("SELECT MAX(begin_at) FROM rollups WHERE span = $1")
+        .bind(span.number())
+        .fetch_one(connection)
+        .await?;
+    let begin = newest.map_or(0, |newest| newest + span.length());
+    Ok((begin, (now - LATE) / span.length() * span.length()))
 }

@@ -1,7 +1,6 @@
 //! Incidents and what happened to them.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::Watch;
 use super::answers::{Asked, key};
@@ -9,6 +8,8 @@ use crate::model::{
     Acknowledgement, CheckKey, CheckState, Incident, IncidentChange, IncidentEvent, Name, Status, Text,
 };
 use crate::store::columns::{from_json, from_word, name, optional_time, time, to_json};
+use crate::store::connection::Connection;
+use crate::store::query::{query, query_scalar};
 use crate::store::{StoreError, now};
 
 #[derive(sqlx::FromRow)]
@@ -62,7 +63,7 @@ impl Row {
 impl Watch<'_> {
     /// The newest incidents, newest first; only those that are not over if `open` says so.
     pub async fn incidents(&self, open: bool, limit: u32) -> Result<Vec<Incident>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(select!(
+        let rows: Vec<Row> = query(select!(
             "WHERE $1 = 0 OR i.recovered_at IS NULL ORDER BY i.id DESC LIMIT $2"
         ))
         .bind(i64::from(open))
@@ -77,7 +78,7 @@ impl Watch<'_> {
     /// # Errors
     /// [`StoreError::Unknown`] when there is none.
     pub async fn incident(&self, id: i64) -> Result<Incident, StoreError> {
-        let row: Option<Row> = sqlx::query_as(select!("WHERE i.id = $1"))
+        let row: Option<Row> = query(select!("WHERE i.id = $1"))
             .bind(id)
             .fetch_optional(&self.0.read)
             .await?;
@@ -91,7 +92,7 @@ impl Watch<'_> {
 
     /// What happened to an incident, in order.
     pub async fn timeline(&self, id: i64) -> Result<Vec<IncidentEvent>, StoreError> {
-        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(
+        let rows: Vec<(i64, String, String, String)> = query(
             "SELECT at, kind, severity, sentence FROM incident_events WHERE incident_id = $1 ORDER BY id",
         )
         .bind(id)
@@ -116,7 +117,7 @@ impl Watch<'_> {
     /// [`StoreError::Unknown`] when there is none of this number that is not over.
     pub async fn acknowledge(&self, id: i64, by: &Acknowledgement) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
-        let severity: Option<(String,)> = sqlx::query_as(
+        let severity: Option<(String,)> = query(
             "UPDATE incidents SET acknowledged_by = $2, acknowledged_until = $3, note = $4
              WHERE id = $1 AND recovered_at IS NULL RETURNING severity",
         )
@@ -155,7 +156,7 @@ impl Watch<'_> {
 
 /// Opens an incident, or writes down how it changed.
 pub(super) async fn change(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     asked: &Asked,
     state: &CheckState,
     change: IncidentChange,
@@ -175,7 +176,7 @@ pub(super) async fn change(
     };
     let is_new = matches!(change, IncidentChange::Opened(_) | IncidentChange::Flapping);
     let id: Option<i64> = if is_new {
-        sqlx::query_scalar(
+        query_scalar(
             "INSERT INTO incidents (subject, name, title, organisation_id, host, severity, first_bad_at, opened_at)
              VALUES ($1, $2, $3, (SELECT id FROM organisations WHERE name = $4), $5, $6, $7, $8) RETURNING id",
         )
@@ -190,7 +191,7 @@ pub(super) async fn change(
         .fetch_optional(&mut *connection)
         .await?
     } else {
-        sqlx::query_scalar(
+        query_scalar(
             "UPDATE incidents SET severity = $3 WHERE subject = $1 AND name = $2 AND recovered_at IS NULL RETURNING id",
         )
         .bind(asked.key.subject.to_string())
@@ -215,12 +216,12 @@ pub(super) async fn change(
 
 /// Closes the open incident of a check, if there is one.
 pub(super) async fn close(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     key: &CheckKey,
     sentence: &Text,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let closed: Option<(i64, String)> = sqlx::query_as(
+    let closed: Option<(i64, String)> = query(
         "UPDATE incidents SET recovered_at = $3 WHERE subject = $1 AND name = $2 AND recovered_at IS NULL
          RETURNING id, severity",
     )
@@ -238,7 +239,7 @@ pub(super) async fn close(
 
 /// Writes down what happened; whoever is told of it is decided later, by others.
 async fn tell(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     incident: i64,
     kind: &str,
     severity: Status,
@@ -248,7 +249,7 @@ async fn tell(
 ) -> Result<(), StoreError> {
     // That something is less bad is no news to anybody's pocket.
     let routed_at = (kind == "eased").then(|| at.as_millisecond());
-    sqlx::query(
+    query(
         "INSERT INTO incident_events (incident_id, at, kind, severity, sentence, advice, routed_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )

@@ -1,10 +1,10 @@
 //! Maintenance windows.
 
-use sqlx::SqliteConnection;
-
 use super::Watch;
 use crate::model::{Maintenance, MaintenancePlan, MaintenanceScope};
 use crate::store::columns::{from_json, optional_time, time, to_json};
+use crate::store::connection::Connection;
+use crate::store::query::{query, query_scalar};
 use crate::store::{StoreError, now};
 
 #[derive(sqlx::FromRow)]
@@ -34,8 +34,8 @@ impl Row {
 }
 
 /// Those that nobody has ended.
-pub(super) async fn current(connection: &mut SqliteConnection) -> Result<Vec<Maintenance>, StoreError> {
-    let rows: Vec<Row> = sqlx::query_as(
+pub(super) async fn current(connection: &mut Connection) -> Result<Vec<Maintenance>, StoreError> {
+    let rows: Vec<Row> = query(
         "SELECT id, about, plan, reason, made_by, made_at, ended_at FROM maintenance WHERE ended_at IS NULL ORDER BY id",
     )
     .fetch_all(connection)
@@ -52,7 +52,7 @@ impl Watch<'_> {
         reason: &str,
         made_by: &str,
     ) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(
+        Ok(query_scalar(
             "INSERT INTO maintenance (about, plan, reason, made_by, made_at) VALUES ($1, $2, $3, $4, $5) RETURNING id",
         )
         .bind(to_json(about)?)
@@ -80,12 +80,12 @@ impl Watch<'_> {
     /// # Errors
     /// [`StoreError::Unknown`] when there is none of this number that is not over.
     pub async fn end_maintenance(&self, id: i64) -> Result<(), StoreError> {
-        let ended = sqlx::query("UPDATE maintenance SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL")
+        let ended = query("UPDATE maintenance SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL")
             .bind(id)
             .bind(now().as_millisecond())
             .execute(&self.0.write)
             .await?;
-        if ended.rows_affected() == 0 {
+        if ended == 0 {
             return Err(StoreError::Unknown {
                 noun: "maintenance window",
                 name: id.to_string(),

@@ -6,6 +6,7 @@ use super::Watch;
 use super::answers::number;
 use crate::model::{Status, Subject};
 use crate::store::StoreError;
+use crate::store::query::query;
 
 impl Watch<'_> {
     /// The share of a time in which a subject could be used, from 0 to 1: none of the checks that say so was critical. The time
@@ -16,7 +17,7 @@ impl Watch<'_> {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Option<f64>, StoreError> {
-        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        let rows: Vec<(i64, i64, i64)> = query(
             "SELECT s.check_id, s.since, s.status FROM spans s JOIN watched w ON w.id = s.check_id
              WHERE w.subject = $1 AND w.availability = 1 AND s.since < $2 ORDER BY s.check_id, s.since",
         )
