@@ -110,12 +110,8 @@ impl<'a> Neighbours<'a> {
                 "install -o {instance} -g {instance} -m 640 {FOLDER}/intruder.php {script}"
             ))
             .expect(0);
-        let task = Task {
-            paths: self.targets(instance),
-            ..self.task(instance)
-        };
         let line = format!("python3 {FOLDER}/ask_pool.py /run/{instance}-php/php.sock {script}; rm {script}");
-        let said = self.fed(&line, &task);
+        let said = self.fed(&line, &self.task(instance));
         let answer: Answer = serde_json::from_value(said.json()).expect("the pool's answer");
         let user = self.host.run(&format!("id -u {instance}")).expect(0);
         assert_eq!(
@@ -149,7 +145,7 @@ impl<'a> Neighbours<'a> {
                 .filter(|private| private.of != instance)
                 .collect(),
             public: &self.public,
-            paths: Vec::new(),
+            paths: self.targets(instance),
         }
     }
 

@@ -367,6 +367,7 @@ fn title(question: &Question) -> Text {
     match question {
         Question::Http(http) => say("added.http.title", shown_url(http).as_str()),
         Question::Tcp(tcp) => say("added.tcp.title", &tcp.port.to_string()),
+        Question::Date(date) => say("added.date.title", &date.date.to_string()),
         Question::Tls(tls) => say("added.tls.title", &tls.domain),
         Question::Dns(dns) => say("added.dns.title", &dns.name),
         Question::Ssh(_) => say("added.ssh.title", ""),
@@ -380,6 +381,7 @@ fn advice(question: &Question) -> Text {
     let key = match question {
         Question::Http(_) => "added.http.advice",
         Question::Tcp(_) => "added.tcp.advice",
+        Question::Date(_) => "added.date.advice",
         Question::Tls(_) => "added.tls.advice",
         Question::Dns(_) => "added.dns.advice",
         Question::Ssh(_) => "added.ssh.advice",

@@ -1,5 +1,6 @@
 # What code that runs as a service can find of its neighbours. Reads a task from standard input, {"others": [instances],
-# "secrets": [{"of": instance, "text": what nobody else may read}], "public": [folders for everybody]}, and prints its findings as {"how", "what", "whose"}.
+# "secrets": [{"of": instance, "text": what nobody else may read}], "public": [folders for everybody],
+# "paths": [{"path": what could be guessed}]}, and prints its findings as {"how", "what", "whose"}.
 import json, os, socket, stat, subprocess, sys
 
 task = json.load(sys.stdin)
@@ -146,6 +147,9 @@ def rest():
 walk("/")
 for common in COMMON:
     walk(common)
+# What lies in folders that cannot be listed has names that can be guessed.
+for target in task["paths"]:
+    look(target["path"])
 processes()
 databases()
 rest()

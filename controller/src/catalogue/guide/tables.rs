@@ -84,6 +84,13 @@ pub(super) const AFTER: &[Table] = &[
         "",
     ),
     Table("Check of the kind `tcp`", "checks:tcp", OUTSIDE, "TcpCheck", ""),
+    Table(
+        "Check of the kind `date`",
+        "checks:date",
+        OUTSIDE,
+        "DateCheck",
+        "",
+    ),
     Table("Check of the kind `tls`", "checks:tls", OUTSIDE, "TlsCheck", ""),
     Table("Check of the kind `dns`", "checks:dns", OUTSIDE, "DnsCheck", ""),
     Table("`at` of a check", "", OUTSIDE, "Place", ""),

@@ -17,10 +17,10 @@ use serde::de::DeserializeOwned;
 pub use action::{Action, ActionCall, ActionRisk, OutputKind};
 pub use backup::{Backup, DumpSource, Restore, Verify};
 pub use check::{
-    CertificateCheck, Check, CheckEntry, ClockCheck, DiskCheck, DnsCheck, FailedUnitsCheck, FreshnessCheck,
-    HttpCheck, InodesCheck, JsonExpectation, LoadCheck, MemoryCheck, Method, PackageUpdateCheck, Place,
-    Question, RebootRequiredCheck, RecordType, SecurityUpdatesCheck, SmartCheck, SwapCheck, TcpCheck,
-    TlsCheck, Trust, UnitCheck,
+    CertificateCheck, Check, CheckEntry, ClockCheck, DateCheck, DiskCheck, DnsCheck, FailedUnitsCheck,
+    FreshnessCheck, HttpCheck, InodesCheck, JsonExpectation, LoadCheck, MemoryCheck, Method,
+    PackageUpdateCheck, Place, Question, RebootRequiredCheck, RecordType, SecurityUpdatesCheck, SmartCheck,
+    SwapCheck, TcpCheck, TlsCheck, Trust, UnitCheck,
 };
 pub use privacy::PersonalData;
 pub use span::Span;

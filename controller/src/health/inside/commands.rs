@@ -30,11 +30,19 @@ pub(super) fn command(found: &Said) -> Answer {
         };
         return answer(status, figure, key, json!({ "code": found.code }));
     }
+    let german = found
+        .text
+        .lines()
+        .skip(1)
+        .find_map(|line| line.strip_prefix("de: "));
     Answer {
         status,
         figure,
         sentence: Text {
-            de: said.clone(),
+            de: german
+                .map(one_line)
+                .filter(|german| !german.is_empty())
+                .unwrap_or_else(|| said.clone()),
             en: said,
         },
         advice: None,
@@ -81,6 +89,28 @@ mod tests {
         for none in ["", "x", "x=", "x=U", "'x=1", "x=1.2.3", "x=1<script>"] {
             assert_eq!(taken(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_program_may_say_it_in_german_too() {
+        let said = |text: &str| {
+            let found = Said {
+                code: Some(1),
+                text: text.to_owned(),
+                tail: Vec::new(),
+            };
+            let Text { de, en } = command(&found).sentence;
+            (de, en)
+        };
+        let both = |de: &str, en: &str| (de.to_owned(), en.to_owned());
+        assert_eq!(
+            said("12 mails wait | mails=12\nthe oldest for a day\nde: 12 Mails warten\n"),
+            both("12 Mails warten", "12 mails wait")
+        );
+        assert_eq!(
+            said("12 mails wait\nde:  \n"),
+            both("12 mails wait", "12 mails wait")
+        );
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! the next visitor would get, and what is not open cannot leak. How many are under way at once is bounded; when that many are, the
 //! others wait, and what they wait is not counted as slowness of what they ask.
 
+mod date;
 mod dns;
 mod finding;
 mod http;
@@ -18,6 +19,7 @@ mod way;
 use std::time::Duration;
 
 use domain::resolv::stub::conf::ResolvConf;
+use jiff::Zoned;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::sync::Semaphore;
@@ -90,6 +92,7 @@ impl Prober {
             Question::Tcp(question) => tcp::ask(question, host, &self.around).await,
             Question::Tls(question) => tls::ask(question, host, &self.around).await,
             Question::Dns(question) => dns::ask(question, host, &self.around).await,
+            Question::Date(question) => Ok(date::ask(question, Zoned::now().date())),
             Question::Ssh(_) => ssh::ask(host, &self.around).await,
             _ => return None,
         };

@@ -181,7 +181,8 @@ pub struct ListeningPortsCheck {
 }
 
 /// A program that answers by its exit code (0 ok, 1 warning, 2 critical, anything else unknown) and by its first line. Behind
-/// a `|` that line may hold a figure, as plugins for Nagios and Icinga print it: `12 mails wait | mails=12`.
+/// a `|` that line may hold a figure, as plugins for Nagios and Icinga print it: `12 mails wait | mails=12`. A further line
+/// that begins with `de: ` is the sentence in German.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandCheck {

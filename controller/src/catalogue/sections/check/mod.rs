@@ -11,7 +11,8 @@ pub use inside::{
     SecurityUpdatesCheck, SmartCheck, SwapCheck, UnitCheck,
 };
 pub use outside::{
-    DnsCheck, HttpCheck, JsonExpectation, Method, Place, RecordType, SshCheck, TcpCheck, TlsCheck, Trust,
+    DateCheck, DnsCheck, HttpCheck, JsonExpectation, Method, Place, RecordType, SshCheck, TcpCheck, TlsCheck,
+    Trust,
 };
 
 use inside::Sensible;
@@ -71,6 +72,8 @@ pub enum Question {
     Dns(DnsCheck),
     /// Does the host's SSH server answer, with the key that is known? Asked from outside.
     Ssh(SshCheck),
+    /// How long is it until a certain day? The controller knows.
+    Date(DateCheck),
     /// How full are the disks, and when will they be? Asked on the host.
     Disk(DiskCheck),
     /// How many files can the disks still hold? Asked on the host.
@@ -160,7 +163,7 @@ impl Question {
     pub fn is_outside(&self) -> bool {
         matches!(
             self,
-            Self::Http(_) | Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Ssh(_)
+            Self::Http(_) | Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Ssh(_) | Self::Date(_)
         )
     }
 

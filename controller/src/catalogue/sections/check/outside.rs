@@ -7,8 +7,11 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use super::Span;
 
 /// A page that has to answer. Redirections are not followed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,6 +85,17 @@ pub struct TcpCheck {
     /// Seconds after which there is no answer.
     #[serde(default = "ten", skip_serializing_if = "is_ten")]
     pub timeout: u64,
+}
+
+/// A day that comes closer: the end of a version's support, of a contract, of a paid domain. Nobody is asked; the calendar says it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DateCheck {
+    /// The last good day, `YYYY-MM-DD`; afterwards it is critical.
+    pub date: Date,
+    /// Closer than this is a warning.
+    #[serde(default = "sixty_days")]
+    pub warning: Span,
 }
 
 /// A certificate that has to be good.
@@ -367,6 +381,10 @@ fn https() -> u16 {
 
 fn ten() -> u64 {
     10
+}
+
+fn sixty_days() -> Span {
+    Span { seconds: 60 * 86_400 }
 }
 
 fn two_weeks() -> u32 {
