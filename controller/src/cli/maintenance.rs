@@ -14,10 +14,11 @@ use crate::operations::{AddMaintenance, Controller, EndMaintenance};
 /// What can be asked about maintenance.
 #[derive(Debug, Subcommand)]
 pub enum MaintenanceCommand {
-    /// Makes a time in which nobody is alarmed; checks go on
+    /// Makes a time in which nobody is alarmed, once or again and again; checks go on
     #[command(after_help = "Examples:
   allmende maintenance add web1 --for 2h --reason \"New disk\"
-  allmende maintenance add kita-sonne/cloud --from \"2026-11-28 22:00\" --for 90m --reason \"Nextcloud 35\"")]
+  allmende maintenance add kita-sonne/cloud --from \"2026-11-28 22:00\" --for 90m --reason \"Nextcloud 35\"
+  allmende maintenance add web1 --at \"sun 03:00\" --for 1h --reason \"Updates and restart\"")]
     Add(Changing<AddMaintenance>),
     /// Lists the times that are now or will come
     List(Json),
@@ -44,28 +45,34 @@ pub async fn run(
                 println!("No maintenance: people are alarmed at all times.");
                 return Ok(Answer::Yes);
             }
-            let rows = windows.iter().map(|window| {
-                let MaintenancePlan::Once { from, until } = window.plan;
+            let now = Timestamp::now();
+            let rows = windows.iter().filter_map(|window| {
+                let (from, until) = window.plan.next(now)?;
                 let about = match &window.about {
                     MaintenanceScope::Organisation(name) | MaintenanceScope::Host(name) => name.to_string(),
                     MaintenanceScope::Service(name) => name.clone(),
                 };
-                let state = if window.plan.is_open(Timestamp::now()) {
+                let state = if from <= now {
                     style.yellow("now")
                 } else {
                     "planned".to_owned()
                 };
-                vec![
+                let again = match &window.plan {
+                    MaintenancePlan::Once { .. } => String::new(),
+                    MaintenancePlan::Recurring { at, zone, .. } => format!("{at} ({zone})"),
+                };
+                Some(vec![
                     window.id.to_string(),
                     state,
                     about,
                     local_time(from),
                     local_time(until),
+                    again,
                     window.made_by.clone(),
                     window.reason.clone(),
-                ]
+                ])
             });
-            let head = ["NUMBER", "STATE", "ABOUT", "FROM", "UNTIL", "WHO", "WHY"];
+            let head = ["NUMBER", "STATE", "ABOUT", "FROM", "UNTIL", "AGAIN", "WHO", "WHY"];
             println!("{}", table(head, rows));
             Ok(Answer::Yes)
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, CheckKey, Name, Status, Subject, Text};
+use super::{Answer, CheckKey, Name, Status, Text};
 
 /// How a check stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -164,90 +164,8 @@ pub struct IncidentEvent {
     pub sentence: Text,
 }
 
-/// A time in which nobody is alarmed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Maintenance {
-    /// Its number.
-    pub id: i64,
-    /// What it is about.
-    pub about: MaintenanceScope,
-    /// When.
-    pub plan: MaintenancePlan,
-    /// Why.
-    pub reason: String,
-    /// Who made it.
-    pub made_by: String,
-    /// When it was made.
-    pub made_at: Timestamp,
-    /// When somebody ended it for good.
-    pub ended_at: Option<Timestamp>,
-}
-
-/// What a maintenance window is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaintenanceScope {
-    /// All that an organisation has.
-    Organisation(Name),
-    /// A host, and all services on it.
-    Host(Name),
-    /// A service: `kita-sonne/cloud`.
-    Service(String),
-}
-
-/// When a maintenance window is open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaintenancePlan {
-    /// Once.
-    Once {
-        /// From when.
-        from: Timestamp,
-        /// Until when.
-        until: Timestamp,
-    },
-}
-
 /// How many answers are looked at to find out whether something flaps.
 pub const RECENT_ANSWERS: usize = 21;
-
-impl Maintenance {
-    /// Whether nobody is alarmed about this subject at this time.
-    pub fn covers(
-        &self,
-        subject: &Subject,
-        organisation: Option<&Name>,
-        host: Option<&Name>,
-        at: Timestamp,
-    ) -> bool {
-        let about = match &self.about {
-            MaintenanceScope::Organisation(name) => organisation == Some(name),
-            MaintenanceScope::Host(name) => {
-                host == Some(name) || matches!(subject, Subject::Host(subject) if subject == name)
-            }
-            MaintenanceScope::Service(name) => {
-                matches!(subject, Subject::Service(service) if service.to_string() == *name)
-            }
-        };
-        about && self.ended_at.is_none_or(|ended| at < ended) && self.plan.is_open(at)
-    }
-}
-
-impl MaintenancePlan {
-    /// Whether it is open at this time.
-    pub fn is_open(&self, at: Timestamp) -> bool {
-        match self {
-            Self::Once { from, until } => (*from..*until).contains(&at),
-        }
-    }
-
-    /// Whether it will be open at some time after this one.
-    pub fn is_over(&self, at: Timestamp) -> bool {
-        match self {
-            Self::Once { until, .. } => *until <= at,
-        }
-    }
-}
 
 impl Incident {
     /// How long it lasted, or lasts by now.

@@ -7,6 +7,7 @@ mod incident;
 mod inventory;
 mod job;
 mod jump;
+mod maintenance;
 mod name;
 mod notice;
 mod organisation;
@@ -25,11 +26,12 @@ pub use domain::is_public_name;
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
 pub use incident::{
     Acknowledgement, CheckStanding, CheckState, HostContact, Incident, IncidentChange, IncidentEvent, Judged,
-    Maintenance, MaintenancePlan, MaintenanceScope, RECENT_ANSWERS, Surroundings,
+    RECENT_ANSWERS, Surroundings,
 };
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use jump::{Jump, JumpAddress};
+pub use maintenance::{Maintenance, MaintenancePlan, MaintenanceScope};
 pub use name::{InvalidName, Name, ServiceRef, instance_name};
 pub use notice::{
     Content, Delivery, DeliveryKind, DeliveryState, Digest, DigestIncident, DigestJob, IncidentNotice,

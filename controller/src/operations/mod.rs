@@ -18,6 +18,7 @@ mod host_lock;
 mod host_repair;
 mod import;
 mod incident;
+mod maintenance;
 mod notify;
 mod observation;
 mod organisation;
@@ -53,7 +54,8 @@ pub use host_keys::{AcceptHostKey, RotateHostKey};
 pub use host_lock::{LockHost, UnlockHost};
 pub use host_repair::RepairHost;
 pub use import::{ImportInventory, open_secrets, seal_secrets};
-pub use incident::{AcknowledgeIncident, AddMaintenance, EndMaintenance};
+pub use incident::AcknowledgeIncident;
+pub use maintenance::{AddMaintenance, EndMaintenance};
 pub use notify::{
     AddChannel, AddPerson, AddRule, EditChannel, EditPerson, RemoveChannel, RemovePerson, RemoveRule,
     TestChannel,

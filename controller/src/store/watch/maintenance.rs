@@ -71,7 +71,7 @@ impl Watch<'_> {
         let windows = current(&mut connection).await?;
         Ok(windows
             .into_iter()
-            .filter(|window| !window.plan.is_over(now))
+            .filter(|window| window.plan.next(now).is_some())
             .collect())
     }
 
