@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::model::Text;
 
@@ -59,6 +60,9 @@ pub enum CatalogueError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A template that is there, but cannot be used.
+    #[error(transparent)]
+    Unusable(Arc<CatalogueError>),
     /// There is no such template.
     #[error("there is no service template {name:?}; there are: {known}")]
     Unknown {

@@ -55,6 +55,7 @@ fn work_with(text: &str, value: &str, fact: &str, number: u64) {
         folder: None,
     };
     let catalogue = Catalogue {
+        broken: BTreeMap::new(),
         templates: BTreeMap::new(),
         renderer: Renderer::new(),
     };

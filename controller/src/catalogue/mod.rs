@@ -21,6 +21,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
@@ -58,6 +59,8 @@ pub struct ServiceTemplate {
 /// All service templates.
 pub struct Catalogue {
     templates: BTreeMap<String, ServiceTemplate>,
+    /// Templates that cannot be used, by name, and why: whoever needs one is told, and all others go on.
+    broken: BTreeMap<String, Arc<CatalogueError>>,
     renderer: Renderer,
 }
 
@@ -65,31 +68,43 @@ impl Catalogue {
     /// The program's own templates, and those in further folders, each of which holds one folder a template. A later folder
     /// wins over an earlier one and over the program.
     ///
+    /// A template in them that cannot be used takes nobody's place: see [`Catalogue::broken`].
+    ///
     /// # Errors
-    /// A folder that cannot be read, or a template that cannot be parsed.
+    /// A folder that cannot be read.
     pub fn load(folders: &[PathBuf]) -> Result<Self, CatalogueError> {
-        let mut templates = BTreeMap::new();
+        let mut found: BTreeMap<String, Result<ServiceTemplate, CatalogueError>> = BTreeMap::new();
         for folder in EMBEDDED.dirs() {
             let template = ServiceTemplate::embedded(folder)?;
-            templates.insert(template.manifest.name.clone(), template);
+            found.insert(template.manifest.name.clone(), Ok(template));
         }
         for folder in folders {
             for entry in read_folder(folder)? {
                 if entry.join("service.toml").is_file() {
-                    let template = ServiceTemplate::load(&entry)?;
-                    templates.insert(template.manifest.name.clone(), template);
+                    // Whoever wrote a template of this name wants this one, and not another that happens to work.
+                    found.insert(folder_name(&entry), ServiceTemplate::load(&entry));
                 }
             }
         }
         let mut catalogue = Self {
-            templates,
+            templates: BTreeMap::new(),
+            broken: BTreeMap::new(),
             renderer: Renderer::new(),
         };
-        catalogue.templates = catalogue
-            .templates
-            .iter()
-            .map(|(name, template)| Ok((name.clone(), catalogue.composed(template)?)))
-            .collect::<Result<_, CatalogueError>>()?;
+        for (name, template) in found {
+            match template {
+                Ok(template) => _ = catalogue.templates.insert(name, template),
+                Err(error) => _ = catalogue.broken.insert(name, Arc::new(error)),
+            }
+        }
+        let mut composed = BTreeMap::new();
+        for (name, template) in &catalogue.templates {
+            match catalogue.composed(template) {
+                Ok(template) => _ = composed.insert(name.clone(), template),
+                Err(error) => _ = catalogue.broken.insert(name.clone(), Arc::new(error)),
+            }
+        }
+        catalogue.templates = composed;
         Ok(catalogue)
     }
 
@@ -99,11 +114,17 @@ impl Catalogue {
     /// Something that it includes and cannot.
     pub fn insert(&mut self, template: &ServiceTemplate) -> Result<(), CatalogueError> {
         let template = self.composed(template)?;
+        self.broken.remove(&template.manifest.name);
         self.templates.insert(template.manifest.name.clone(), template);
         Ok(())
     }
 
-    /// All templates, by name.
+    /// Templates that cannot be used, by name, and why.
+    pub fn broken(&self) -> impl Iterator<Item = (&str, &CatalogueError)> {
+        self.broken.iter().map(|(name, error)| (name.as_str(), &**error))
+    }
+
+    /// All templates that can be used, by name.
     pub fn all(&self) -> impl Iterator<Item = &ServiceTemplate> {
         self.templates.values()
     }
@@ -111,8 +132,11 @@ impl Catalogue {
     /// The template with this name.
     ///
     /// # Errors
-    /// [`CatalogueError::Unknown`] with the names there are.
+    /// [`CatalogueError::Unknown`] with the names there are; what is wrong with it where it cannot be used.
     pub fn get(&self, name: &str) -> Result<&ServiceTemplate, CatalogueError> {
+        if let Some(error) = self.broken.get(name) {
+            return Err(CatalogueError::Unusable(Arc::clone(error)));
+        }
         self.templates.get(name).ok_or_else(|| CatalogueError::Unknown {
             name: name.to_owned(),
             known: self.templates.keys().cloned().collect::<Vec<_>>().join(", "),
@@ -243,11 +267,7 @@ impl ServiceTemplate {
                 source,
             })
         };
-        let name = folder
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let manifest = parse(&name, &read(&folder.join("service.toml"))?)?;
+        let manifest = parse(&folder_name(folder), &read(&folder.join("service.toml"))?)?;
         let mut files = BTreeMap::new();
         let root = folder.join("files");
         let mut open = if root.is_dir() {
@@ -358,6 +378,12 @@ fn parse(folder: &str, text: &str) -> Result<Manifest, CatalogueError> {
         )));
     }
     Ok(manifest)
+}
+
+/// The name of a template that lies in this folder.
+fn folder_name(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn read_folder(folder: &Path) -> Result<Vec<PathBuf>, CatalogueError> {

@@ -186,7 +186,7 @@ mod tests {
             ),
             (PART, "scope = \"part\"\ninclude = [\"p\"]", ""),
         ] {
-            let outcome = catalogue(part, template).map(drop);
+            let outcome = catalogue(part, template).and_then(|catalogue| catalogue.get("x").map(drop));
             if complaint.is_empty() {
                 assert!(outcome.is_ok(), "{outcome:?}");
             } else {

@@ -35,6 +35,7 @@ pub(super) fn catalogue(rest: &str) -> Result<(TempDir, Catalogue), CatalogueErr
     )
     .expect("written");
     let catalogue = Catalogue::load(&[folder.path().to_owned()])?;
+    catalogue.get("x")?;
     Ok((folder, catalogue))
 }
 
@@ -271,6 +272,25 @@ fn templates_that_require_each_other_are_a_circle() {
         .expect_err("refused")
         .to_string();
     assert!(error.contains("a circle: a → b → a"), "{error}");
+}
+
+#[test]
+fn a_broken_template_stands_in_nobodys_way_but_its_own_and_that_of_what_includes_it() {
+    let folder = TempDir::new().expect("a folder");
+    for name in ["postgres", "mine"] {
+        let template = folder.path().join(name);
+        fs::create_dir(&template).expect("a folder");
+        fs::write(template.join("service.toml"), "format = 1\nnam = 2\n").expect("written");
+    }
+    let catalogue = Catalogue::load(&[folder.path().to_owned()]).expect("loads");
+    assert!(catalogue.get("dokuwiki").is_ok());
+    // Neither the program's own postgres instead of the broken one, nor a cloud without its database.
+    for name in ["mine", "postgres", "nextcloud"] {
+        let error = catalogue.get(name).map(drop).expect_err(name).to_string();
+        assert!(error.contains("nam") || error.contains("postgres"), "{error}");
+    }
+    let broken: Vec<&str> = catalogue.broken().map(|(name, _)| name).collect();
+    assert_eq!(broken, ["mine", "nextcloud", "postgres"]);
 }
 
 #[test]

@@ -259,7 +259,14 @@ impl Cli {
     }
 
     async fn open(&self) -> Result<Controller, CliError> {
-        Ok(Controller::open(&self.data_dir(), &self.templates).await?)
+        let controller = Controller::open(&self.data_dir(), &self.templates).await?;
+        for (name, _) in controller.catalogue.broken() {
+            eprintln!(
+                "{} the template {name} cannot be used; everything else can. What is wrong with it: allmende template lint",
+                Style::detect().yellow("Warning:")
+            );
+        }
+        Ok(controller)
     }
 
     /// Folders of templates beside the program's own. They can be looked at before there is a data directory.

@@ -131,6 +131,10 @@ fn run_lint(arguments: &Lint, mut catalogue: Catalogue) -> Result<bool, CliError
             Err(error) => return Err(error.into()),
         }
     }
+    if arguments.folders.is_empty() {
+        let broken = catalogue.broken();
+        findings.extend(broken.map(|(name, error)| (name.to_owned(), error.to_string())));
+    }
     let templates: Vec<&ServiceTemplate> = catalogue
         .all()
         .filter(|template| arguments.folders.is_empty() || names.contains(&template.manifest.name))
