@@ -175,7 +175,7 @@ fn journey(release: &str, explained: &[&str]) {
     }
 
     // The first round of background jobs began with the apply; without an internet connection some of them wait for theirs.
-    let patience = Instant::now() + Duration::from_secs(120);
+    let patience = Instant::now() + Duration::from_secs(300);
     while complaints(host).contains(&"CronInfo".to_owned()) && Instant::now() < patience {
         std::thread::sleep(Duration::from_secs(3));
     }

@@ -1,5 +1,7 @@
 //! The linter: everything that can be said about a template without a host.
 
+#[cfg(test)]
+mod effects;
 mod sections;
 mod unused;
 
@@ -53,10 +55,13 @@ pub fn lint(catalogue: &Catalogue, template: &ServiceTemplate) -> Vec<Finding> {
             login.secret
         ));
     }
+    let secrets = stand_ins(&manifest.params);
     let mut rendered_once = false;
     for given in variations(template) {
-        for (release, codename) in RELEASES {
-            match render(catalogue, template, &given, release, codename) {
+        for debian in RELEASES {
+            let rendered = bind(catalogue, template, &given, &secrets, debian)
+                .and_then(|bindings| catalogue.desired(template, &bindings).map(|_| bindings));
+            match rendered {
                 Ok(bindings) => {
                     rendered_once = true;
                     findings.extend(sections::rendered(catalogue, template, &bindings));
@@ -156,12 +161,13 @@ fn stand_ins(params: &IndexMap<String, Parameter>) -> BTreeMap<String, Secret> {
         .collect()
 }
 
-fn render(
+/// The variables of a template in an example's surroundings.
+fn bind(
     catalogue: &Catalogue,
     template: &ServiceTemplate,
     given: &Parameters,
-    release: &str,
-    codename: &str,
+    secrets: &BTreeMap<String, Secret>,
+    (release, codename): (&str, &str),
 ) -> Result<Bindings, CatalogueError> {
     let example = |name: &str| {
         name.parse::<Name>().map_err(|error| CatalogueError::Template {
@@ -186,7 +192,6 @@ fn render(
         cpus: 2,
         ..Facts::default()
     };
-    let secrets = stand_ins(&template.manifest.params);
     let surroundings = Surroundings {
         service: "service",
         instance: "example_service",
@@ -197,7 +202,5 @@ fn render(
         facts: &facts,
         ca_certificate: "-----BEGIN CERTIFICATE-----\n",
     };
-    let bindings = catalogue.bind(template, given, &secrets, &surroundings)?;
-    catalogue.desired(template, &bindings)?;
-    Ok(bindings)
+    catalogue.bind(template, given, secrets, &surroundings)
 }
