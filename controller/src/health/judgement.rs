@@ -4,16 +4,17 @@
 //! - A bad answer counts after `attempts` in a row; until then it is asked again soon. Well again is what was answered well
 //!   `recovery` times in a row.
 //! - *Unknown* is bad as well: what cannot be told for long needs somebody. Its incident is a warning.
-//! - Maintenance, and a host that is not reached, keep incidents from being opened, never from being closed. When they are over,
-//!   what is still bad opens with its next answer. What hangs on a host opens only after the host was reached *later* than the
-//!   first bad answer, so that of two that fail together the host is told of and not its services.
+//! - Maintenance, and whatever is bad that a check depends on (its host is not reached, its web server does not run), keep incidents
+//!   from being opened, never from being closed. When they are over, what is still bad opens with its next answer. What depends on
+//!   something opens only after that was found well *later* than the first bad answer, so that of two that fail together the cause
+//!   is told of and not its consequence.
 //! - What comes and goes stays one incident until it has calmed down: the way of Icinga, the last 21 answers, changes weighted from
 //!   0.8 (oldest) to 1.2 (newest); it begins above 30 % and ends below 25 %.
 //! - An answer that is not newer than the last one changes nothing: a batch may be judged twice.
 
 use jiff::Timestamp;
 
-use crate::model::{CheckState, HostContact, IncidentChange, Judged, RECENT_ANSWERS, Status, Surroundings};
+use crate::model::{CheckState, Ground, IncidentChange, Judged, RECENT_ANSWERS, Status, Surroundings};
 
 /// From this share of changes on something comes and goes, in percent.
 const FLAPPING_BEGINS: f64 = 30.0;
@@ -126,10 +127,10 @@ fn bad(
         state.since = Some(at);
     }
     let severity = status.max(Status::Warning);
-    let explained = match around.host {
-        HostContact::None => false,
-        HostContact::Bad => true,
-        HostContact::Good(reached) => reached < first_bad,
+    let explained = match around.ground {
+        Ground::None => false,
+        Ground::Bad => true,
+        Ground::Good(asked) => asked < first_bad,
     };
     let change = match state.open {
         None if explained || around.maintenance => None,
@@ -163,7 +164,7 @@ mod tests {
     };
     const NOTHING_ELSE: Surroundings = Surroundings {
         maintenance: false,
-        host: HostContact::None,
+        ground: Ground::None,
     };
 
     fn at(second: i64) -> Timestamp {
@@ -216,7 +217,7 @@ mod tests {
         let until = |end: i64| {
             move |minute| Surroundings {
                 maintenance: minute < end,
-                host: HostContact::None,
+                ground: Ground::None,
             }
         };
         assert_eq!(changes(&[Critical; 6], until(5)), [(5, Opened(Critical))]);
@@ -227,7 +228,7 @@ mod tests {
         // It was open before: maintenance does not keep it from closing.
         let later = |minute| Surroundings {
             maintenance: minute > 3,
-            host: HostContact::None,
+            ground: Ground::None,
         };
         let seen = changes(&[Critical, Critical, Critical, Ok, Ok], later);
         assert_eq!(seen, [(3, Opened(Critical)), (5, Recovered)]);
@@ -237,7 +238,7 @@ mod tests {
     fn what_hangs_on_a_host_opens_only_after_the_host_was_reached_since() {
         let reached = |minute: i64| Surroundings {
             maintenance: false,
-            host: HostContact::Good(at(minute * 60)),
+            ground: Ground::Good(at(minute * 60)),
         };
         // Reached before it went bad: that proves nothing.
         assert_eq!(changes(&[Critical; 6], |_| reached(0)), []);
@@ -247,7 +248,7 @@ mod tests {
         );
         let gone = Surroundings {
             maintenance: false,
-            host: HostContact::Bad,
+            ground: Ground::Bad,
         };
         assert_eq!(changes(&[Critical; 9], |_| gone), []);
     }
@@ -279,7 +280,7 @@ mod tests {
         ) {
             let around = |minute: i64| Surroundings {
                 maintenance: hidden[usize::try_from(minute).expect("small") % hidden.len()],
-                host: HostContact::None,
+                ground: Ground::None,
             };
             let mut open = false;
             for (_, change) in changes(&answers, around) {
@@ -303,7 +304,7 @@ mod tests {
             for (minute, status) in (1..).zip(&answers) {
                 state = judge(&state, *status, RULES, NOTHING_ELSE, at(minute * 60)).state;
             }
-            let around = Surroundings { maintenance, host: HostContact::Bad };
+            let around = Surroundings { maintenance, ground: Ground::Bad };
             for minute in 1000..1000 + RECENT_ANSWERS as i64 {
                 state = judge(&state, Ok, RULES, around, at(minute * 60)).state;
             }

@@ -36,6 +36,7 @@ mod tests {
     over_every_database!(
         a_run_of_bad_answers_is_one_incident_with_a_timeline,
         a_host_that_is_gone_hides_what_hangs_on_it,
+        a_web_server_that_is_down_hides_its_pages,
         maintenance_is_about_what_it_says_and_ends,
         what_is_asked_no_longer_is_over,
         answers_become_hours_and_days_and_uptime_is_reckoned,
@@ -80,9 +81,16 @@ mod tests {
             Asked {
                 availability: key.id == "page",
                 title: text(&key.id),
-                key,
                 organisation: None,
                 host: Some("web1".parse().expect("a name")),
+                depends_on: match key.id.as_str() {
+                    "contact" => Vec::new(),
+                    "nginx" => vec!["web1:contact".parse().expect("a key")],
+                    _ => ["web1:contact", "web1:nginx"]
+                        .map(|key| key.parse().expect("a key"))
+                        .to_vec(),
+                },
+                key,
                 at: self.now,
                 took_ms: 12,
                 answer: Answer {
@@ -140,6 +148,27 @@ mod tests {
         let incident = watch.incident(id).await.expect("there");
         assert_eq!(incident.duration(world.now), SignedDuration::from_mins(4));
         assert!(watch.acknowledge(id, &by).await.is_err());
+    }
+
+    async fn a_web_server_that_is_down_hides_its_pages(store: Store) {
+        let mut world = World::new(store);
+        let all = |nginx, page| {
+            [
+                ("kita/cloud:page", page),
+                ("web1:contact", Status::Ok),
+                ("web1:nginx", nginx),
+            ]
+        };
+        world.answers(&all(Status::Ok, Status::Ok)).await;
+        for _ in 0..5 {
+            world.answers(&all(Status::Critical, Status::Critical)).await;
+        }
+        assert_eq!(world.open().await, ["web1:nginx"]);
+        // It runs again, and something else is wrong with the page as well.
+        for _ in 0..3 {
+            world.answers(&all(Status::Ok, Status::Critical)).await;
+        }
+        assert_eq!(world.open().await, ["kita/cloud:page"]);
     }
 
     async fn a_host_that_is_gone_hides_what_hangs_on_it(store: Store) {

@@ -77,18 +77,18 @@ pub struct Judged {
 pub struct Surroundings {
     /// Whether a maintenance window is open.
     pub maintenance: bool,
-    /// How the host is reached on which it depends.
-    pub host: HostContact,
+    /// How well is what it depends on.
+    pub ground: Ground,
 }
 
-/// How a host is reached on which a check depends.
+/// How well everything is on which a check depends: that its host is reached, that the web server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostContact {
-    /// It depends on none, or that is not watched.
+pub enum Ground {
+    /// It depends on nothing that is watched.
     None,
-    /// Its last answer, at this time, was a good one.
+    /// The last answers were good ones; this is when the oldest of them was given.
     Good(Timestamp),
-    /// Its last answer was bad: whatever else is bad on that host is explained by it.
+    /// A last answer was bad: whatever depends on it is explained by it.
     Bad,
 }
 

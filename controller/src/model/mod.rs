@@ -25,7 +25,7 @@ pub use channel::{Channel, ChannelHealth, ChannelKind, Encryption, Server, Way, 
 pub use domain::is_public_name;
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
 pub use incident::{
-    Acknowledgement, CheckStanding, CheckState, HostContact, Incident, IncidentChange, IncidentEvent, Judged,
+    Acknowledgement, CheckStanding, CheckState, Ground, Incident, IncidentChange, IncidentEvent, Judged,
     RECENT_ANSWERS, Surroundings,
 };
 pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};

@@ -1,10 +1,12 @@
 //! Whether checks, backup, restore, actions and privacy say what they have to, and nothing that nobody may see.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{STAND_IN, parameters, stand_ins, values};
 use crate::catalogue::template::Manifest;
-use crate::catalogue::{Bindings, Catalogue, ServiceTemplate};
+use crate::catalogue::{Bindings, Care, Catalogue, ServiceTemplate};
 use crate::model::Name;
 
 /// What can be seen without rendering anything.
@@ -58,6 +60,7 @@ pub(super) fn rendered(
     let mut findings = Vec::new();
     match catalogue.care(template, bindings) {
         Ok(care) => {
+            findings.extend(needs(catalogue, template, &care));
             if let Ok(value) = serde_json::to_value(&care) {
                 look_at(&value, "", &mut findings);
             }
@@ -77,6 +80,28 @@ pub(super) fn rendered(
         }
     }
     findings
+}
+
+/// Checks that depend on what nobody asks.
+fn needs(catalogue: &Catalogue, template: &ServiceTemplate, care: &Care) -> Vec<String> {
+    let of_host = catalogue.with_requirements(&template.manifest.name);
+    let known: BTreeSet<&str> = of_host
+        .iter()
+        .flatten()
+        .flat_map(|required| &required.manifest.checks)
+        .map(|check| check.id.as_str())
+        .collect();
+    let checks = care.checks.iter();
+    checks
+        .flat_map(|check| check.needs.iter().map(move |needed| (check, needed)))
+        .filter(|(check, needed)| !known.contains(needed.as_str()) || **needed == check.id)
+        .map(|(check, needed)| {
+            format!(
+                "checks, {}, needs: there is no other check {needed} in this template and in those that it requires",
+                check.id
+            )
+        })
+        .collect()
 }
 
 /// Texts that are empty in one language, and secrets outside of standard input and environment.

@@ -11,6 +11,7 @@
 mod agenda;
 #[cfg(test)]
 mod bench;
+mod dependencies;
 mod lines;
 mod questions;
 
@@ -24,7 +25,7 @@ use tokio::task::JoinSet;
 use super::log;
 use super::stop::Stop;
 use crate::health::{Rules, record};
-use crate::model::{CheckKey, Name, Status, Subject};
+use crate::model::{CheckKey, Name, Status};
 use crate::operations::{Controller, Holder, LEASE, OperationError, RENEWAL, Watching};
 use crate::store::Asked;
 use agenda::{Agenda, Entry};
@@ -35,9 +36,6 @@ const BEAT: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether the inventory has changed.
 const REFRESH: Duration = Duration::from_secs(15);
-
-/// The check that says whether a host is reached.
-const CONTACT: &str = "contact";
 
 /// Sweeps until the server stops, whenever this is the server to do it.
 pub async fn keep(controller: Arc<Controller>, stop: Stop) {
@@ -232,17 +230,10 @@ impl Sweep {
             if judged.again_soon {
                 self.agenda.again_soon(&asked.key, now);
             }
-            // What hangs on a host waits for the host to be asked: whether it is the host decides whom it concerns.
-            if judged.again_soon
-                && asked.answer.status != Status::Ok
-                && let Some(host) = asked.host.clone()
-            {
-                let contact = CheckKey {
-                    subject: Subject::Host(host),
-                    id: CONTACT.to_owned(),
-                };
-                if contact != asked.key {
-                    self.agenda.at_once(&contact, now);
+            // What depends on something waits for that to be asked: which of the two it is decides what people are told.
+            if judged.again_soon && asked.answer.status != Status::Ok {
+                for cause in &asked.depends_on {
+                    self.agenda.at_once(cause, now);
                 }
             }
         }

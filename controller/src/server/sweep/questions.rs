@@ -11,7 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+use super::dependencies;
 use super::lines::Lines;
+use crate::catalogue;
 use crate::health::inside::{Histories, Point};
 use crate::health::{self, Prober, Rules, say};
 use crate::model::{Answer, CheckKey, Host, JobState, Name, Status, Subject, Text};
@@ -39,6 +41,8 @@ pub struct Item {
     title: Text,
     organisation: Option<Name>,
     host: Option<Arc<Host>>,
+    /// See [`Asked::depends_on`].
+    pub depends_on: Vec<CheckKey>,
     question: Question,
 }
 
@@ -55,14 +59,38 @@ enum Question {
 }
 
 impl Item {
-    /// What is asked together.
+    /// What is asked together: all that a host's agent sees at a glance. A program of which nobody knows how long it takes keeps
+    /// nobody else waiting.
     pub fn group(&self) -> String {
-        match (&self.question, &self.host) {
-            (Question::Check(watched), Some(host)) if !watched.check.question.is_outside() => {
-                host.name.to_string()
-            }
+        match &self.host {
+            Some(host) if self.is_inside() && !self.is_program() => host.name.to_string(),
             _ => self.key.to_string(),
         }
+    }
+
+    fn is_program(&self) -> bool {
+        self.check()
+            .is_some_and(|watched| matches!(watched.check.question, catalogue::Question::Command(_)))
+    }
+
+    /// Whether it says if a unit of systemd runs.
+    pub fn is_unit(&self) -> bool {
+        self.check()
+            .is_some_and(|watched| matches!(watched.check.question, catalogue::Question::Unit(_)))
+    }
+
+    /// Whether it tells of a host as a whole what may have a cause that is known more precisely.
+    pub fn is_overview(&self) -> bool {
+        match &self.question {
+            Question::Drift => true,
+            Question::Check(watched) => matches!(watched.check.question, catalogue::Question::FailedUnits(_)),
+            _ => false,
+        }
+    }
+
+    /// The checks that it says it depends on, by their ids.
+    pub fn needs(&self) -> &[String] {
+        self.check().map_or(&[], |watched| &watched.check.needs)
     }
 
     /// The host that it is about.
@@ -98,6 +126,7 @@ impl Item {
             title: self.title.clone(),
             organisation: self.organisation.clone(),
             host: self.host_name().cloned(),
+            depends_on: self.depends_on.clone(),
             availability,
             at,
             took_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
@@ -136,6 +165,7 @@ pub async fn items(controller: &Controller, watched: Vec<Watched>) -> Result<Vec
             items.push(of_own(key, DRIFT, Some(Arc::new(host.clone())), Question::Drift));
         }
     }
+    dependencies::find(&mut items);
     Ok(items)
 }
 
@@ -155,6 +185,7 @@ fn of_check(watched: Watched) -> Item {
         title: watched.check.title.clone(),
         organisation,
         host: watched.host.clone(),
+        depends_on: Vec::new(),
         question: Question::Check(watched),
     }
 }
@@ -170,6 +201,7 @@ fn of_own(key: CheckKey, every: Duration, host: Option<Arc<Host>>, question: Que
         key,
         every,
         host,
+        depends_on: Vec::new(),
         question,
     }
 }

@@ -6,16 +6,13 @@ use jiff::Timestamp;
 
 use super::{Watch, incidents, maintenance};
 use crate::model::{
-    Answer, CheckKey, CheckStanding, CheckState, HostContact, IncidentChange, Judged, Name, Status, Subject,
-    Surroundings, Text,
+    Answer, CheckKey, CheckStanding, CheckState, Ground, IncidentChange, Judged, Name, Status, Surroundings,
+    Text,
 };
 use crate::store::StoreError;
 use crate::store::columns::{from_json, name, time, to_json};
 use crate::store::connection::Connection;
 use crate::store::query::{query, query_scalar};
-
-/// The check that says whether a host is reached; what else hangs on the host is explained when it is not.
-const CONTACT: &str = "contact";
 
 /// An answer, with what has to be known of its check.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +25,8 @@ pub struct Asked {
     pub organisation: Option<Name>,
     /// The host that it depends on.
     pub host: Option<Name>,
+    /// Whatever it depends on, with all that those depend on.
+    pub depends_on: Vec<CheckKey>,
     /// Whether it says if the service can be used.
     pub availability: bool,
     /// When it was asked.
@@ -36,12 +35,6 @@ pub struct Asked {
     pub took_ms: i64,
     /// What came back.
     pub answer: Answer,
-}
-
-impl Asked {
-    fn is_contact(&self) -> bool {
-        matches!(self.key.subject, Subject::Host(_)) && self.key.id == CONTACT
-    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -100,15 +93,16 @@ pub(super) fn status(number: i64) -> Status {
 }
 
 impl Watch<'_> {
-    /// Writes down answers and what `judge` makes of each (with its place in the batch), in their order; hosts' contacts first, for others hang on them. What
-    /// each judgement came to, in the order given.
+    /// Writes down answers and what `judge` makes of each (with its place in the batch), in their order, but what others
+    /// depend on first. What each judgement came to, in the order given.
     pub async fn record(
         &self,
         batch: &[Asked],
         judge: impl Fn(usize, &Asked, &CheckState, Surroundings) -> Judged,
     ) -> Result<Vec<Judged>, StoreError> {
         let mut order: Vec<usize> = (0..batch.len()).collect();
-        order.sort_by_key(|place| !batch[*place].is_contact());
+        // Who depends on another depends on all that the other depends on, and so on more.
+        order.sort_by_key(|place| batch[*place].depends_on.len());
         let mut judged: Vec<Option<Judged>> = vec![None; batch.len()];
         let mut transaction = self.0.begin().await?;
         let windows = maintenance::current(&mut transaction).await?;
@@ -125,7 +119,7 @@ impl Watch<'_> {
             let (id, before) = state(&mut transaction, asked).await?;
             let around = Surroundings {
                 maintenance,
-                host: host_contact(&mut transaction, asked).await?,
+                ground: ground(&mut transaction, asked).await?,
             };
             let outcome = judge(place, asked, &before, around);
             if outcome.state != before {
@@ -209,27 +203,31 @@ async fn state(connection: &mut Connection, asked: &Asked) -> Result<(i64, Check
     Ok((id, state))
 }
 
-/// How the host is reached on which a check depends.
-async fn host_contact(connection: &mut Connection, asked: &Asked) -> Result<HostContact, StoreError> {
-    let Some(host) = asked.host.as_ref().filter(|_| !asked.is_contact()) else {
-        return Ok(HostContact::None);
-    };
-    let contact: Option<(String, i64)> =
-        query("SELECT state, asked_at FROM watched WHERE subject = $1 AND name = $2")
-            .bind(host.as_str())
-            .bind(CONTACT)
-            .fetch_optional(connection)
-            .await?;
-    let Some((state, asked_at)) = contact else {
-        return Ok(HostContact::None);
-    };
-    let what = format!("check {host}:{CONTACT}");
-    let state: CheckState = from_json(&state, &what)?;
-    Ok(if state.bad > 0 || state.status != Status::Ok {
-        HostContact::Bad
-    } else {
-        HostContact::Good(time(asked_at, &what)?)
-    })
+/// How well everything is that a check depends on, as far as it is watched.
+async fn ground(connection: &mut Connection, asked: &Asked) -> Result<Ground, StoreError> {
+    let mut ground = Ground::None;
+    for key in &asked.depends_on {
+        let found: Option<(String, i64)> =
+            query("SELECT state, asked_at FROM watched WHERE subject = $1 AND name = $2")
+                .bind(key.subject.to_string())
+                .bind(&key.id)
+                .fetch_optional(&mut *connection)
+                .await?;
+        let Some((state, asked_at)) = found else {
+            continue;
+        };
+        let what = format!("check {key}");
+        let state: CheckState = from_json(&state, &what)?;
+        if state.bad > 0 || state.status != Status::Ok {
+            return Ok(Ground::Bad);
+        }
+        let asked_at = time(asked_at, &what)?;
+        ground = Ground::Good(match ground {
+            Ground::Good(oldest) => oldest.min(asked_at),
+            _ => asked_at,
+        });
+    }
+    Ok(ground)
 }
 
 /// Writes down one answer and what it came to.

@@ -53,6 +53,10 @@ pub struct Check {
     /// After how many good answers in a row it is well again.
     #[serde(default = "two")]
     pub recovery: u32,
+    /// Checks that this one depends on, by their ids: of the same service, or of its host. While one of them is bad, this one raises
+    /// no incident of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
     /// The question itself.
     #[serde(flatten)]
     pub question: Question,
