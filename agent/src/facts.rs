@@ -121,6 +121,35 @@ mod tests {
     }
 
     #[test]
+    fn debian_12_and_13_and_ubuntu_are_told_apart() {
+        for (text, expected) in [
+            (
+                "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n\
+                 VERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n",
+                ("debian", "12", "bookworm"),
+            ),
+            (
+                "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"13\"\n\
+                 VERSION=\"13 (trixie)\"\nVERSION_CODENAME=trixie\nDEBIAN_VERSION_FULL=13.1\nID=debian\n",
+                ("debian", "13", "trixie"),
+            ),
+            (
+                "PRETTY_NAME=\"Ubuntu 24.04.1 LTS\"\nNAME=\"Ubuntu\"\nVERSION_ID=\"24.04\"\n\
+                 VERSION=\"24.04.1 LTS (Noble Numbat)\"\nVERSION_CODENAME=noble\nID=ubuntu\nID_LIKE=debian\n\
+                 UBUNTU_CODENAME=noble\n",
+                ("ubuntu", "24.04", "noble"),
+            ),
+        ] {
+            let root = tempfile::tempdir().expect("temporary directory");
+            fs::create_dir_all(root.path().join("etc")).expect("makes");
+            fs::write(root.path().join("etc/os-release"), text).expect("writes");
+            let facts = read(&Layout::below(root.path()));
+            let told = (facts.os.as_str(), facts.release.as_str(), facts.codename.as_str());
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
     fn an_empty_host_yields_empty_facts() {
         let root = tempfile::tempdir().expect("temporary directory");
         let facts = read(&Layout::below(root.path()));

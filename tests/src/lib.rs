@@ -2,6 +2,7 @@
 
 mod client;
 mod intruder;
+mod letterbox;
 mod postgres;
 mod program;
 mod rehearsal;
@@ -10,6 +11,7 @@ mod world;
 
 pub use client::{Client, Form, Page};
 pub use intruder::{Finding, Neighbours, Private};
+pub use letterbox::Letterbox;
 pub use postgres::{Cluster, Database};
 pub use program::{Finished, program};
 pub use rehearsal::{Proof, Rehearsal};

@@ -55,7 +55,7 @@ fn a_host_comes_along_from_debian_12_to_13_with_all_its_data() {
         .expect(0)
         .saying("Nudeln");
     host.run("mariadb --version").expect(0).saying("11.8");
-    host.run("! pgrep -f 'php-fpm.*8[.]2' && ! dpkg-query -W -f '${db:Status-Abbrev}\\n' apache2 php8.2-fpm 2>/dev/null | grep ^ii")
+    host.run("! pgrep -x php-fpm8.2 && ! dpkg-query -W -f '${db:Status-Abbrev}\\n' apache2 php8.2-fpm 2>/dev/null | grep ^ii")
         .expect(0);
     if nextcloud.is_some() {
         page("cloud", "/status.php").showing("\"installed\":true");

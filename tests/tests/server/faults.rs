@@ -1,0 +1,247 @@
+//! From a fault to the message that it is over: one incident for each, one alert, and nothing of what follows from it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use allmende_tests::{HostAccess, Letterbox, World};
+
+use super::running::Background;
+
+/// How long an incident and its message may take: a host's contact is asked once a minute and has three attempts, and what comes
+/// within a minute becomes one message.
+const PATIENCE: Duration = Duration::from_secs(420);
+
+const PULSE: &str = r#"
+format = 1
+name = "pulse"
+title = { de = "Puls", en = "Pulse" }
+summary = { de = "Eine kleine Webseite, die oft gefragt wird.", en = "A small page that is asked often." }
+requires = ["base"]
+
+[[resources]]
+kind = "package"
+names = ["openssl", "python3"]
+
+[[resources]]
+kind = "directory"
+path = "/srv/pulse"
+
+[[resources]]
+kind = "command"
+argv = ["sh", "-c", "openssl req -x509 -newkey rsa:2048 -nodes -keyout /root/pulse.key -subj /CN=pulse.test -days 300 -out /root/good.pem && openssl req -x509 -key /root/pulse.key -subj /CN=pulse.test -days 1 -out /root/short.pem && cp /root/good.pem /root/pulse.pem"]
+creates = "/root/pulse.pem"
+
+[[resources]]
+kind = "file"
+path = "/etc/systemd/system/pulse.service"
+content = """
+[Service]
+ExecStart=/usr/bin/python3 -m http.server --directory /srv/pulse 8099
+[Install]
+WantedBy=multi-user.target
+"""
+
+[[resources]]
+kind = "unit"
+name = "pulse.service"
+enabled = true
+running = true
+
+[[resources]]
+kind = "firewall"
+name = "pulse"
+tcp = [8099]
+
+[[checks]]
+id = "process"
+kind = "unit"
+title = { de = "Der Dienst läuft", en = "The service runs" }
+advice = { de = "Starten.", en = "Start it." }
+every = "5s"
+unit = "pulse.service"
+
+[[checks]]
+id = "page"
+kind = "http"
+title = { de = "Die Seite antwortet", en = "The page answers" }
+advice = { de = "Ansehen.", en = "Look at it." }
+every = "5s"
+needs = ["process"]
+url = "http://pulse.kita-sonne.test:8099/"
+
+[[checks]]
+id = "room"
+kind = "disk"
+title = { de = "Es ist Platz", en = "There is room" }
+advice = { de = "Aufräumen.", en = "Clean up." }
+every = "5s"
+path = "/srv/pulse"
+
+[[checks]]
+id = "paper"
+kind = "certificate"
+title = { de = "Das Zertifikat ist gut", en = "The certificate is good" }
+advice = { de = "Erneuern.", en = "Renew it." }
+every = "5s"
+path = "/root/pulse.pem"
+"#;
+
+/// A watched host with the service `pulse`, a server, and somebody who is told.
+struct Watch {
+    world: World,
+    host: HostAccess,
+    letterbox: Letterbox,
+    server: Background,
+    _templates: tempfile::TempDir,
+}
+
+impl Watch {
+    fn begin() -> Self {
+        let templates = tempfile::TempDir::new().expect("a folder");
+        let folder = templates.path().join("pulse");
+        std::fs::create_dir(&folder).expect("made");
+        std::fs::write(folder.join("service.toml"), PULSE).expect("written");
+        let settings = format!(
+            "templates = [{:?}]\nlisten = \"127.0.0.1:0\"\n",
+            templates.path().display().to_string()
+        );
+        let world = World::with_settings(&settings);
+        let host = world.raise(1, "13", &[]).remove(0);
+        world.care_for("web1", &host);
+        let add = ["service", "add", "pulse", "--org", "kita-sonne", "--host", "web1"];
+        world
+            .run(&[add.as_slice(), &["--template", "pulse"]].concat())
+            .expect(0);
+        world.run(&["apply", "pulse", "--yes"]).expect(0);
+        let letterbox = Letterbox::open();
+        let channel = [
+            "notify",
+            "channel",
+            "add",
+            "webhook",
+            "--url",
+            letterbox.address(),
+        ];
+        world.run(&channel).expect(0);
+        world
+            .run(&["notify", "person", "add", "anna", "--name", "Anna Muster"])
+            .expect(0);
+        world
+            .run(&["notify", "rule", "add", "--person", "anna", "--org", "kita-sonne"])
+            .expect(0);
+        let server = Background::serve(&mut world.command(&["serve"]), &world);
+        Self {
+            world,
+            host,
+            letterbox,
+            server,
+            _templates: templates,
+        }
+    }
+
+    /// The checks that have an open incident. How busy a practice host is, and how far behind the server, depends on the machine
+    /// that runs the tests.
+    fn open(&self) -> BTreeSet<String> {
+        let list = self.world.run(&["incident", "list", "--json"]);
+        let incidents = list.json();
+        let keys = incidents.as_array().into_iter().flatten();
+        keys.filter_map(|incident| incident["key"].as_str())
+            .filter(|key| *key != "web1:load" && !key.starts_with("allmende:"))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Waits until something holds.
+    #[track_caller]
+    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let since = Instant::now();
+        while !holds() {
+            assert!(
+                since.elapsed() < PATIENCE,
+                "in vain: {what}\nopen: {:?}\ntold: {:?}\nserver: {}",
+                self.open(),
+                self.letterbox.told(),
+                self.server.said()
+            );
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    /// These checks get an incident each, and nothing else does; somebody is told of each once. Then `mend` mends it, and
+    /// somebody is told once that it is over.
+    #[track_caller]
+    fn fault(&self, keys: &[&str], titles: &[&str], mend: impl FnOnce()) {
+        let before = self.letterbox.told().len();
+        let told = |kind: &str| {
+            let mut told: Vec<String> = self.letterbox.told()[before..]
+                .iter()
+                .filter(|(title, of)| of == kind && title != "The server is not overloaded")
+                .map(|(title, _)| title.clone())
+                .collect();
+            told.sort();
+            told
+        };
+        let mut titles: Vec<String> = titles.iter().map(ToString::to_string).collect();
+        titles.sort();
+        let expected: BTreeSet<String> = keys.iter().map(ToString::to_string).collect();
+        self.until(&format!("{keys:?} have incidents"), || {
+            let open = self.open();
+            assert!(open.is_subset(&expected), "{open:?} instead of {expected:?}");
+            open == expected
+        });
+        self.until("somebody is told", || told("opened").len() >= titles.len());
+        mend();
+        self.until("all is well again", || self.open().is_empty());
+        self.until("somebody is told so", || told("recovered").len() >= titles.len());
+        assert_eq!(told("opened"), titles);
+        assert_eq!(told("recovered"), titles);
+        assert_eq!(told("worsened"), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn of_each_fault_people_hear_once_and_of_its_end_once_and_nothing_of_what_follows_from_it() {
+    let watch = Watch::begin();
+    let checks = |wanted: &str| {
+        let list = watch.world.run(&["check", "list", "--json"]).json();
+        let checks = list.as_array().cloned().unwrap_or_default();
+        checks
+            .iter()
+            .filter(|check| {
+                check["key"]
+                    .as_str()
+                    .is_some_and(|key| key.starts_with("kita-sonne/pulse:"))
+            })
+            .filter(|check| check["state"]["status"] == wanted)
+            .count()
+    };
+    watch.until("all checks of the service are good", || checks("ok") == 4);
+    assert_eq!(watch.open(), BTreeSet::new());
+
+    // Three faults at once, none of which explains another; the page's, which the service explains, is told of nobody.
+    watch
+        .host
+        .run("mount -t tmpfs -o size=16m none /srv/pulse && head -c 16M /dev/zero > /srv/pulse/fill; cp /root/short.pem /root/pulse.pem && systemctl stop pulse.service")
+        .expect(0);
+    let keys = [
+        "kita-sonne/pulse:paper",
+        "kita-sonne/pulse:process",
+        "kita-sonne/pulse:room",
+    ];
+    let titles = ["The certificate is good", "The service runs", "There is room"];
+    watch.fault(&keys, &titles, || {
+        assert_eq!(checks("ok"), 0, "the page is watched all the same");
+        watch
+            .host
+            .run("umount -l /srv/pulse && cp /root/good.pem /root/pulse.pem && systemctl start pulse.service")
+            .expect(0);
+    });
+
+    // A host whose cable was pulled, and one that was switched off.
+    for (away, back) in [("unplug", "plug"), ("stop", "start")] {
+        watch.world.run(&["lab", away, &watch.host.name]).expect(0);
+        watch.fault(&["web1:contact"], &["The host can be reached over SSH"], || {
+            watch.world.run(&["lab", back, &watch.host.name]).expect(0);
+        });
+    }
+}
