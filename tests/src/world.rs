@@ -6,11 +6,15 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::postgres::{Cluster, Database};
 use crate::program::{Finished, program};
 
 /// A data directory with a lab. Dropping it removes both.
+///
+/// With `ALLMENDE_TEST_DATABASE=postgres` its data are in PostgreSQL: the same tests hold there.
 pub struct World {
     folder: TempDir,
+    database: Option<Database>,
 }
 
 /// How to reach a practice host.
@@ -29,14 +33,17 @@ pub struct HostAccess {
 impl World {
     /// A world with an initialised data directory and no hosts.
     pub fn new() -> Self {
-        let world = Self::unfurnished();
-        world.run(&["init"]).expect(0);
-        world
+        Self::with_settings("")
     }
 
     /// The same, with these settings from the beginning.
     pub fn with_settings(settings: &str) -> Self {
-        let world = Self::unfurnished();
+        let mut world = Self::unfurnished();
+        if std::env::var("ALLMENDE_TEST_DATABASE").is_ok_and(|kind| kind == "postgres")
+            && !settings.contains("database =")
+        {
+            world.database = Some(Cluster::of_this_process().database(None));
+        }
         world.set(settings);
         world.run(&["init"]).expect(0);
         world
@@ -45,7 +52,10 @@ impl World {
     fn unfurnished() -> Self {
         // Not in /tmp, which is memory on many machines and too small for practice hosts.
         let folder = TempDir::with_prefix_in("allmende-test-", "/var/tmp").expect("a folder in /var/tmp");
-        Self { folder }
+        Self {
+            folder,
+            database: None,
+        }
     }
 
     /// A second controller on the same database, set up as the documentation says: with the same key and the same settings.
@@ -60,7 +70,13 @@ impl World {
 
     /// Writes the settings anew.
     pub fn set(&self, settings: &str) {
-        std::fs::write(self.data_dir().join("allmende.toml"), settings).expect("writes the settings");
+        let mut settings = settings.to_owned();
+        if let Some(database) = &self.database {
+            settings = format!("database = {:?}\n{settings}", database.address());
+        }
+        if !settings.is_empty() {
+            std::fs::write(self.data_dir().join("allmende.toml"), settings).expect("writes the settings");
+        }
     }
 
     /// A world with practice hosts of this Debian release.
