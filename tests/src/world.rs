@@ -36,6 +36,13 @@ impl World {
         Self::with_settings("")
     }
 
+    /// The same, whose data are in a file of the data directory in any case: for tests that look into it.
+    pub fn in_a_file() -> Self {
+        let world = Self::unfurnished();
+        world.run(&["init"]).expect(0);
+        world
+    }
+
     /// The same, with these settings from the beginning.
     pub fn with_settings(settings: &str) -> Self {
         let mut world = Self::unfurnished();

@@ -19,7 +19,7 @@ pub enum MaintenanceCommand {
   allmende maintenance add web1 --for 2h --reason \"New disk\"
   allmende maintenance add kita-sonne/cloud --from \"2026-11-28 22:00\" --for 90m --reason \"Nextcloud 35\"
   allmende maintenance add web1 --at \"sun 03:00\" --for 1h --reason \"Updates and restart\"")]
-    Add(Changing<AddMaintenance>),
+    Add(Box<Changing<AddMaintenance>>),
     /// Lists the times that are now or will come
     List(Json),
     /// Ends one: people are alarmed again

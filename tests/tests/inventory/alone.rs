@@ -216,7 +216,7 @@ fn a_key_that_others_may_read_is_refused_with_the_command_that_mends_it() {
 
 #[test]
 fn an_audit_log_that_was_tampered_with_is_found_out() {
-    let world = World::new();
+    let world = World::in_a_file();
     for name in ["eins", "zwei", "drei"] {
         world
             .run(&["org", "add", name, "--name", name, "--sector", "other"])

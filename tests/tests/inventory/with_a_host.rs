@@ -19,7 +19,8 @@ fn inventory(world: &World) -> Vec<Value> {
 
 #[test]
 fn hosts_and_services_are_kept_edited_and_removed() {
-    let (world, hosts) = World::with_hosts(1, "13");
+    let world = World::in_a_file();
+    let hosts = world.raise(1, "13", &[]);
     let host = &hosts[0];
     world.care_for("web1", host);
     unknown_names_are_answered_with_the_nearest(&world);

@@ -3,5 +3,6 @@
 mod faults;
 mod handed_over;
 mod installed;
+mod killed;
 mod running;
 mod two_controllers;
