@@ -1,6 +1,7 @@
 //! What a check that a person adds is made from, in the words of the command line.
 
 use clap::Args;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
@@ -63,6 +64,16 @@ pub struct CheckSettings {
     #[serde(default, skip_serializing_if = "is_default")]
     pub unit: Option<String>,
 
+    /// How long is it until this day, for example 2027-06-30? The end of a contract, of a domain, of a version
+    #[arg(
+        long,
+        value_name = "DAY",
+        group = "kind",
+        help_heading = "What is asked (one of these)"
+    )]
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub date: Option<Date>,
+
     /// Words that the page has to say
     #[arg(long, value_name = "WORDS", help_heading = "Pages")]
     #[serde(default, skip_serializing_if = "is_default")]
@@ -101,7 +112,7 @@ pub struct CheckSettings {
     #[arg(long, help_heading = "Certificates")]
     #[serde(default, skip_serializing_if = "is_default")]
     pub port: Option<u16>,
-    /// With fewer days left it is a warning; 14 if nothing else is said
+    /// With fewer days left it is a warning; 14 if nothing else is said, and 60 before a day
     #[arg(long, value_name = "DAYS", help_heading = "Certificates")]
     #[serde(default, skip_serializing_if = "is_default")]
     pub warning_days: Option<u32>,
@@ -155,6 +166,11 @@ pub struct CheckSettings {
     #[arg(long, value_name = "NUMBER")]
     #[serde(default, skip_serializing_if = "is_default")]
     pub recovery: Option<u32>,
+    /// A check on which it depends, of the same service or of its host: while that is bad, this one raises no incident; may be given
+    /// several times
+    #[arg(long, value_name = "CHECK")]
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub needs: Vec<String>,
     /// What it is called in lists
     #[arg(long, value_name = "WORDS")]
     #[serde(default, skip_serializing_if = "is_default")]
@@ -173,7 +189,7 @@ impl CheckSettings {
     pub fn check(&self, id: &str, host: Option<&Host>, domains: &[&str]) -> Result<Check, OperationError> {
         let Some((kind, field, value)) = self.kind() else {
             return Err(refused(
-                "what shall be asked? Say one of --http URL, --tcp PORT, --tls NAME, --dns NAME, --ssh, --unit UNIT",
+                "what shall be asked? Say one of --http URL, --tcp PORT, --tls NAME, --dns NAME, --ssh, --unit UNIT, --date DAY",
             ));
         };
         let mut fields = Map::new();
@@ -263,6 +279,7 @@ impl CheckSettings {
             .or_else(|| Some(("tls", "domain", text(&self.tls)?)))
             .or_else(|| Some(("dns", "name", text(&self.dns)?)))
             .or_else(|| Some(("unit", "unit", text(&self.unit)?)))
+            .or_else(|| Some(("date", "date", written(&self.date?))))
             .or_else(|| self.ssh.then_some(("ssh", "", Value::Null)))
     }
 
@@ -310,6 +327,7 @@ impl CheckSettings {
             ("every", self.every.map(|every| written(&every))),
             ("attempts", self.attempts.map(Value::from)),
             ("recovery", self.recovery.map(Value::from)),
+            ("needs", (!self.needs.is_empty()).then(|| written(&self.needs))),
             ("title", spoken(&self.title)),
             ("advice", spoken(&self.advice)),
         ];
@@ -320,6 +338,12 @@ impl CheckSettings {
             if let Some(value) = value {
                 fields.insert(field.to_owned(), value);
             }
+        }
+        if fields.get("kind").is_some_and(|kind| kind == "date")
+            && let Some(days) = self.warning_days
+        {
+            fields.remove("warning_days");
+            fields.insert("warning".to_owned(), (u64::from(days) * 86_400).into());
         }
         Ok(())
     }
@@ -422,6 +446,24 @@ mod tests {
             http: Some(url.to_owned()),
             ..CheckSettings::default()
         }
+    }
+
+    #[test]
+    fn a_day_is_watched_with_as_much_notice_as_somebody_wants() {
+        let settings = |warning_days| CheckSettings {
+            date: Some(jiff::civil::date(2027, 6, 30)),
+            warning_days,
+            needs: vec!["page".to_owned()],
+            ..CheckSettings::default()
+        };
+        let warning = |days| match made(&settings(days)).expect("a check").question {
+            Question::Date(date) => date.warning.seconds / 86_400,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((warning(None), warning(Some(14))), (60, 14));
+        let check = made(&settings(None)).expect("a check");
+        assert!(check.title.en.contains("2027-06-30"), "{}", check.title.en);
+        assert_eq!(check.needs, ["page"]);
     }
 
     #[test]
