@@ -64,3 +64,37 @@ fn closure(key: &CheckKey, direct: &HashMap<CheckKey, BTreeSet<CheckKey>>) -> Ve
     found.remove(key);
     found.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_depends_on_what_its_causes_depend_on_and_never_on_itself() {
+        let key = |text: &str| text.parse::<CheckKey>().expect(text);
+        let direct = [
+            ("kita/cloud:setup", "kita/cloud:page"),
+            ("kita/cloud:page", "web1:nginx"),
+            ("web1:nginx", "web1:contact"),
+            // Somebody added two that name each other.
+            ("web1:a", "web1:b"),
+            ("web1:b", "web1:a"),
+        ];
+        let direct = direct
+            .into_iter()
+            .map(|(check, cause)| (key(check), BTreeSet::from([key(cause)])))
+            .collect();
+        let found = |check: &str| {
+            closure(&key(check), &direct)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("web1:contact"), Vec::<String>::new());
+        assert_eq!(
+            found("kita/cloud:setup"),
+            ["web1:contact", "web1:nginx", "kita/cloud:page"]
+        );
+        assert_eq!(found("web1:a"), ["web1:b"]);
+    }
+}
