@@ -9,7 +9,7 @@ use super::status::local_time;
 use super::style::Style;
 use super::template::Json;
 use super::{Answer, CliError, perform, print_json, table};
-use crate::model::{Incident, Name, Status, Subject};
+use crate::model::{Incident, Name, Status};
 use crate::operations::{AcknowledgeIncident, Controller};
 
 /// What can be asked about incidents.
@@ -104,16 +104,16 @@ async fn show(show: &Show, controller: &Controller, style: Style) -> Result<Answ
     let watch = controller.store.watch();
     let incident = watch.incident(show.id).await?;
     let timeline = watch.timeline(show.id).await?;
-    let hidden: Vec<String> = match &incident.key.subject {
-        Subject::Host(host) if incident.key.id == "contact" && incident.recovered_at.is_none() => watch
+    let hidden: Vec<String> = match incident.recovered_at {
+        None => watch
             .list()
             .await?
             .into_iter()
-            .filter(|standing| standing.host.as_ref() == Some(host) && standing.key != incident.key)
+            .filter(|standing| standing.depends_on.contains(&incident.key))
             .filter(|standing| standing.state.first_bad.is_some() && standing.state.open.is_none())
             .map(|standing| standing.key.to_string())
             .collect(),
-        _ => Vec::new(),
+        Some(_) => Vec::new(),
     };
     if show.json.json {
         let value = serde_json::json!({ "incident": incident, "timeline": timeline, "hides": hidden });

@@ -164,6 +164,17 @@ mod tests {
             world.answers(&all(Status::Critical, Status::Critical)).await;
         }
         assert_eq!(world.open().await, ["web1:nginx"]);
+        let nginx: CheckKey = "web1:nginx".parse().expect("a key");
+        let hidden = world.store.watch().list().await.expect("listed");
+        let hidden = hidden
+            .iter()
+            .filter(|standing| standing.depends_on.contains(&nginx));
+        assert_eq!(
+            hidden
+                .map(|standing| standing.key.to_string())
+                .collect::<Vec<_>>(),
+            ["kita/cloud:page"]
+        );
         // It runs again, and something else is wrong with the page as well.
         for _ in 0..3 {
             world.answers(&all(Status::Ok, Status::Critical)).await;

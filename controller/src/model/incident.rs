@@ -104,6 +104,8 @@ pub struct CheckStanding {
     pub organisation: Option<Name>,
     /// The host that it depends on.
     pub host: Option<Name>,
+    /// The checks that it depends on, with all that those depend on.
+    pub depends_on: Vec<CheckKey>,
     /// How it stands.
     pub state: CheckState,
     /// The last answer.

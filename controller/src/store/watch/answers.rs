@@ -44,6 +44,7 @@ pub(super) struct Row {
     pub title: String,
     pub organisation: Option<String>,
     pub host: Option<String>,
+    pub depends_on: String,
     pub state: String,
     pub answer: String,
     pub asked_at: i64,
@@ -58,6 +59,7 @@ impl Row {
             title: from_json(&self.title, &what)?,
             organisation: self.organisation.map(|text| name(text, &what)).transpose()?,
             host: self.host.map(|text| name(text, &what)).transpose()?,
+            depends_on: from_json(&self.depends_on, &what)?,
             state: from_json(&self.state, &what)?,
             answer: from_json(&self.answer, &what)?,
             asked_at: time(self.asked_at, &what)?,
@@ -134,7 +136,7 @@ impl Watch<'_> {
     /// How all checks stand.
     pub async fn list(&self) -> Result<Vec<CheckStanding>, StoreError> {
         let rows: Vec<Row> = query(
-            "SELECT subject, name, title, organisation, host, state, answer, asked_at, took_ms
+            "SELECT subject, name, title, organisation, host, depends_on, state, answer, asked_at, took_ms
              FROM watched ORDER BY subject, name",
         )
         .fetch_all(&self.0.read)
@@ -185,8 +187,8 @@ async fn state(connection: &mut Connection, asked: &Asked) -> Result<(i64, Check
     }
     let state = CheckState::default();
     let id: i64 = query_scalar(
-        "INSERT INTO watched (subject, name, title, organisation, host, availability, state, answer, asked_at, took_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+        "INSERT INTO watched (subject, name, title, organisation, host, availability, state, answer, asked_at, took_ms, depends_on)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
     )
     .bind(&subject)
     .bind(&asked.key.id)
@@ -198,6 +200,7 @@ async fn state(connection: &mut Connection, asked: &Asked) -> Result<(i64, Check
     .bind(to_json(&asked.answer)?)
     .bind(asked.at.as_millisecond())
     .bind(asked.took_ms)
+    .bind(to_json(&asked.depends_on)?)
     .fetch_one(&mut *connection)
     .await?;
     Ok((id, state))
@@ -241,7 +244,7 @@ async fn write(
     let at = asked.at.as_millisecond();
     query(
         "UPDATE watched SET title = $2, organisation = $3, host = $4, availability = $5, state = $6, answer = $7,
-                            asked_at = $8, took_ms = $9
+                            asked_at = $8, took_ms = $9, depends_on = $10
          WHERE id = $1",
     )
     .bind(id)
@@ -253,6 +256,7 @@ async fn write(
     .bind(to_json(&asked.answer)?)
     .bind(at)
     .bind(asked.took_ms)
+    .bind(to_json(&asked.depends_on)?)
     .execute(&mut *connection)
     .await?;
     query("INSERT INTO results (check_id, at, status, figure, took_ms) VALUES ($1, $2, $3, $4, $5)")
