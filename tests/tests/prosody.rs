@@ -26,7 +26,9 @@ fn chat(release: &str) {
     let mut add = vec!["service", "add", "chat", "--org", "kita-sonne", "--host", "web1"];
     add.extend(["--template", "prosody", "--set", &domain]);
     world.run(&add).expect(0);
-    let admin = world.run(&["service", "secret", "chat", "admin_password"]).expect(0);
+    let admin = world
+        .run(&["service", "secret", "chat", "admin_password"])
+        .expect(0);
     let admin = admin.stdout.trim().to_owned();
     let witness = Witness::of(host);
     world.run(&["apply", "chat", "--yes"]).expect(0);
@@ -58,8 +60,12 @@ fn chat(release: &str) {
     assert_eq!(enter("admin", &admin), in_by_tls_only);
     assert_eq!(enter("anna", &first), in_by_tls_only);
     assert_eq!(enter("anna", "wrong")["in"], json!(false));
-    action("user-add", &["--set", "user=anna"]).expect(1).saying("User exists");
-    action("user-list", &[]).expect(0).saying(&format!("anna@{DOMAIN}"));
+    action("user-add", &["--set", "user=anna"])
+        .expect(1)
+        .saying("User exists");
+    action("user-list", &[])
+        .expect(0)
+        .saying(&format!("anna@{DOMAIN}"));
     let second = password(action("user-password", &["--set", "user=anna", "--json"]));
     assert_eq!(enter("anna", &first)["in"], json!(false));
     assert_eq!(enter("anna", &second)["in"], json!(true));
@@ -91,5 +97,7 @@ fn client(host: &HostAccess, authority: &Path, user: &str, password: &str) -> Va
     let mut command = Command::new("python3");
     command.arg(program).args([&host.address, DOMAIN]);
     command.arg(authority).arg(user);
-    Finished::fed(&mut command, &format!("{password}\n")).expect(0).json()
+    Finished::fed(&mut command, &format!("{password}\n"))
+        .expect(0)
+        .json()
 }

@@ -264,10 +264,12 @@ fn scale(now: Timestamp) -> String {
 
 /// A figure as people read it.
 fn shown(figure: &Figure) -> String {
-    let value = if figure.value.fract().abs() < 0.05 {
-        format!("{:.0}", figure.value)
+    let tenths = (figure.value * 10.0).round();
+    // Rounding keeps the sign of what was a little below zero; adding zero takes it off.
+    let value = if tenths % 10.0 == 0.0 {
+        format!("{:.0}", tenths / 10.0 + 0.0)
     } else {
-        format!("{:.1}", figure.value)
+        format!("{:.1}", tenths / 10.0)
     };
     format!("{value} {}", figure.unit).trim_end().to_owned()
 }
@@ -275,6 +277,23 @@ fn shown(figure: &Figure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_have_a_tenth_where_it_says_something() {
+        let shown = |value: f64| {
+            let unit = "s".to_owned();
+            shown(&Figure { value, unit })
+        };
+        for (value, text) in [
+            (-0.03, "0 s"),
+            (-0.3, "-0.3 s"),
+            (12.0, "12 s"),
+            (11.96, "12 s"),
+            (0.25, "0.3 s"),
+        ] {
+            assert_eq!(shown(value), text);
+        }
+    }
 
     #[test]
     fn a_day_is_drawn_with_the_worst_of_each_half_hour() {

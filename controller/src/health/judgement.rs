@@ -7,7 +7,7 @@
 //! - Maintenance, and whatever is bad that a check depends on (its host is not reached, its web server does not run), keep incidents
 //!   from being opened, never from being closed. When they are over, what is still bad opens with its next answer. What depends on
 //!   something opens only after that was found well *later* than the first bad answer, so that of two that fail together the cause
-//!   is told of and not its consequence.
+//!   is told of and not its consequence. A warning explains no worse than a warning.
 //! - What comes and goes stays one incident until it has calmed down: the way of Icinga, the last 21 answers, changes weighted from
 //!   0.8 (oldest) to 1.2 (newest); it begins above 30 % and ends below 25 %.
 //! - An answer that is not newer than the last one changes nothing: a batch may be judged twice.
@@ -129,7 +129,7 @@ fn bad(
     let severity = status.max(Status::Warning);
     let explained = match around.ground {
         Ground::None => false,
-        Ground::Bad => true,
+        Ground::Bad(cause) => severity <= cause.max(Status::Warning),
         Ground::Good(asked) => asked < first_bad,
     };
     let change = match state.open {
@@ -142,6 +142,7 @@ fn bad(
                 IncidentChange::Opened(severity)
             })
         }
+        Some(_) if explained || around.maintenance => None,
         Some(worst) if severity > worst => {
             state.open = Some(severity);
             Some(IncidentChange::Worsened(severity))
@@ -248,9 +249,49 @@ mod tests {
         );
         let gone = Surroundings {
             maintenance: false,
-            ground: Ground::Bad,
+            ground: Ground::Bad(Critical),
         };
         assert_eq!(changes(&[Critical; 9], |_| gone), []);
+    }
+
+    #[test]
+    fn a_warning_explains_nothing_worse_and_what_is_explained_does_not_get_worse() {
+        let because_of = |cause| {
+            move |_| Surroundings {
+                maintenance: false,
+                ground: Ground::Bad(cause),
+            }
+        };
+        assert_eq!(changes(&[Warning; 5], because_of(Warning)), []);
+        assert_eq!(changes(&[Unknown; 5], because_of(Unknown)), []);
+        assert_eq!(
+            changes(&[Critical; 5], because_of(Warning)),
+            [(3, Opened(Critical))]
+        );
+        // A warning was open already when the host went away.
+        let answers = [Warning, Warning, Warning, Critical, Critical];
+        let gone_later = |minute| Surroundings {
+            maintenance: false,
+            ground: if minute > 3 {
+                Ground::Bad(Critical)
+            } else {
+                Ground::None
+            },
+        };
+        assert_eq!(changes(&answers, gone_later), [(3, Opened(Warning))]);
+        // What is still worse when the host is back is told then.
+        let back = |minute| Surroundings {
+            maintenance: false,
+            ground: if minute == 4 {
+                Ground::Bad(Critical)
+            } else {
+                Ground::None
+            },
+        };
+        assert_eq!(
+            changes(&answers, back),
+            [(3, Opened(Warning)), (5, Worsened(Critical))]
+        );
     }
 
     #[test]
@@ -304,7 +345,7 @@ mod tests {
             for (minute, status) in (1..).zip(&answers) {
                 state = judge(&state, *status, RULES, NOTHING_ELSE, at(minute * 60)).state;
             }
-            let around = Surroundings { maintenance, ground: Ground::Bad };
+            let around = Surroundings { maintenance, ground: Ground::Bad(Critical) };
             for minute in 1000..1000 + RECENT_ANSWERS as i64 {
                 state = judge(&state, Ok, RULES, around, at(minute * 60)).state;
             }

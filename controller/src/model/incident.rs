@@ -88,8 +88,8 @@ pub enum Ground {
     None,
     /// The last answers were good ones; this is when the oldest of them was given.
     Good(Timestamp),
-    /// A last answer was bad: whatever depends on it is explained by it.
-    Bad,
+    /// A last answer was bad, the worst of them so bad: whatever depends on it and is no worse is explained by it.
+    Bad(Status),
 }
 
 /// A check, how it stands, and its last answer.

@@ -200,7 +200,10 @@ impl Render<'_> {
     ) -> Result<Vec<Arc<Check>>, String> {
         let controller = self.controller;
         let set_up = services.iter().filter(|service| service.applied.is_some());
-        let set_up = set_up.map(|service| &*service.template);
+        // A service whose template is broken is told of by itself; its host is watched all the same.
+        let set_up = set_up
+            .map(|service| &*service.template)
+            .filter(|template| controller.catalogue.with_requirements(template).is_ok());
         let templates =
             watching_templates(&controller.catalogue, set_up).map_err(|error| error.to_string())?;
         let settings = format!("{owner:?} {}", variables(host));

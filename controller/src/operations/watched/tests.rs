@@ -112,6 +112,30 @@ fn find<'a>(list: &'a WatchList, key: &str) -> &'a Watched {
 }
 
 #[tokio::test]
+async fn a_broken_template_takes_its_service_out_of_the_list_and_not_its_host() {
+    let (folder, controller) = controller([host("web1")]).await;
+    serve(&controller, "kita-sonne", "wiki", "web1", "wiki.kita.test").await;
+    let templates = folder.path().join("templates");
+    std::fs::create_dir_all(templates.join("dokuwiki")).expect("made");
+    std::fs::write(templates.join("dokuwiki/service.toml"), "format = 1\n").expect("written");
+    let controller = Controller::open(folder.path(), &[templates])
+        .await
+        .expect("opens");
+    let list = controller.watched().await.expect("listed");
+    assert!(
+        list.watched
+            .iter()
+            .any(|watched| watched.key.to_string() == "web1:contact")
+    );
+    let problems: Vec<String> = list
+        .problems
+        .iter()
+        .map(|(subject, _)| subject.to_string())
+        .collect();
+    assert_eq!(problems, ["kita-sonne/wiki"]);
+}
+
+#[tokio::test]
 async fn checks_of_templates_and_of_people_are_watched_with_whom_they_concern() {
     let (_folder, controller) = controller([host("web1"), host("web2")]).await;
     serve(&controller, "kita-sonne", "wiki", "web1", "wiki.kita-sonne.test").await;

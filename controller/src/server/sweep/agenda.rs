@@ -11,7 +11,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-/// How soon a bad answer is asked for again, before it counts; never later than the rhythm.
+/// How soon a bad answer is asked for again, before it counts; never later than the rhythm. What is asked seldom is mostly dear, and is
+/// asked again after a twentieth of its rhythm.
 const SOON: Duration = Duration::from_secs(30);
 
 /// One thing that is asked in a rhythm.
@@ -85,7 +86,7 @@ impl<K: Ord + Clone + Hash> Agenda<K> {
     /// Asks something again soon, because its answer was bad and does not count yet.
     pub fn again_soon(&mut self, key: &K, now: Timestamp) {
         if let Some(planned) = self.planned.get_mut(key) {
-            let soon = now.as_millisecond() + milliseconds(SOON.min(planned.every));
+            let soon = now.as_millisecond() + milliseconds(SOON.max(planned.every / 20).min(planned.every));
             if soon < planned.next {
                 self.times.remove(&(planned.next, key.clone()));
                 planned.next = soon;
@@ -169,6 +170,13 @@ mod tests {
         agenda.again_soon(&3, now);
         let soon = at(601_000 + milliseconds(SOON));
         assert!(agenda.due(soon).contains_key("page"));
+
+        // Twelve hours, and so 36 minutes.
+        agenda.set(vec![entry(4, "setup", 43_200)], at(0), |_| false);
+        let answered = agenda.planned[&4].next - 7_200_000;
+        agenda.again_soon(&4, at(answered));
+        assert!(agenda.due(at(answered + 2_159_000)).is_empty());
+        assert!(agenda.due(at(answered + 2_160_000)).contains_key("setup"));
     }
 
     #[test]

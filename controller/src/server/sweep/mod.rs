@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use super::log;
 use super::stop::Stop;
 use crate::health::{Rules, record};
-use crate::model::{CheckKey, Name, Status};
+use crate::model::{CheckKey, Name, Status, Subject};
 use crate::operations::{Controller, Holder, LEASE, OperationError, RENEWAL, Watching};
 use crate::store::Asked;
 use agenda::{Agenda, Entry};
@@ -126,9 +126,9 @@ impl Sweep {
     async fn refresh(&mut self) -> Result<(), OperationError> {
         let controller = self.controller.refreshed().await?;
         let list = self.watching.list(&controller).await?;
-        let problems = list.problems.iter();
         self.questions.note_unwatched(
-            problems
+            list.problems
+                .iter()
                 .map(|(subject, problem)| (subject.to_string(), problem.clone()))
                 .collect(),
         );
@@ -161,7 +161,7 @@ impl Sweep {
             .collect();
         self.agenda
             .set(entries, Timestamp::now(), |key| !known.contains(key));
-        let keys: BTreeSet<CheckKey> = self.items.keys().cloned().collect();
+        let keys = kept(self.items.keys(), &known, &list.problems);
         self.controller
             .store
             .watch()
@@ -175,6 +175,9 @@ impl Sweep {
         let now = Timestamp::now();
         for (group, keys) in self.agenda.due(now) {
             if !self.under_way.insert(group.clone()) {
+                for key in &keys {
+                    self.agenda.again_soon(key, now);
+                }
                 continue;
             }
             let items: Vec<Arc<Item>> = keys
@@ -244,5 +247,38 @@ impl Sweep {
         if self.problems.insert(problem.clone()) {
             log(&problem);
         }
+    }
+}
+
+/// The checks whose history and incidents stay: those that are asked, and those of which nobody knows whether they still should be. A
+/// template that is broken for an hour is no reason to tell people that all is well, nor to forget a year.
+fn kept<'a>(
+    asked: impl Iterator<Item = &'a CheckKey>,
+    known: &'a HashSet<CheckKey>,
+    problems: &[(Subject, String)],
+) -> BTreeSet<CheckKey> {
+    let unclear = |key: &&CheckKey| problems.iter().any(|(subject, _)| *subject == key.subject);
+    asked.chain(known.iter().filter(unclear)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_of_a_subject_that_cannot_be_worked_out_is_kept() {
+        let key = |text: &str| text.parse::<CheckKey>().expect(text);
+        let asked = [key("web1:disk")];
+        let known = HashSet::from(["web1:disk", "web1:gone", "kita/cloud:page", "kita/wiki:page"].map(key));
+        let problems = [(
+            key("kita/cloud:page").subject,
+            "its template is broken".to_owned(),
+        )];
+        let kept = kept(asked.iter(), &known, &problems);
+        let kept: BTreeSet<String> = kept.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            kept,
+            BTreeSet::from(["kita/cloud:page", "web1:disk"].map(str::to_owned))
+        );
     }
 }

@@ -210,25 +210,32 @@ async fn state(connection: &mut Connection, asked: &Asked) -> Result<(i64, Check
 async fn ground(connection: &mut Connection, asked: &Asked) -> Result<Ground, StoreError> {
     let mut ground = Ground::None;
     for key in &asked.depends_on {
-        let found: Option<(String, i64)> =
-            query("SELECT state, asked_at FROM watched WHERE subject = $1 AND name = $2")
+        let found: Option<(String, String, i64)> =
+            query("SELECT state, answer, asked_at FROM watched WHERE subject = $1 AND name = $2")
                 .bind(key.subject.to_string())
                 .bind(&key.id)
                 .fetch_optional(&mut *connection)
                 .await?;
-        let Some((state, asked_at)) = found else {
+        let Some((state, answer, asked_at)) = found else {
             continue;
         };
         let what = format!("check {key}");
         let state: CheckState = from_json(&state, &what)?;
-        if state.bad > 0 || state.status != Status::Ok {
-            return Ok(Ground::Bad);
-        }
         let asked_at = time(asked_at, &what)?;
-        ground = Ground::Good(match ground {
-            Ground::Good(oldest) => oldest.min(asked_at),
-            _ => asked_at,
-        });
+        ground = if state.bad > 0 || state.status != Status::Ok {
+            let answer: Answer = from_json(&answer, &what)?;
+            let worst = answer.status.max(state.status);
+            match ground {
+                Ground::Bad(before) => Ground::Bad(worst.max(before)),
+                Ground::None | Ground::Good(_) => Ground::Bad(worst),
+            }
+        } else {
+            match ground {
+                Ground::Bad(_) => ground,
+                Ground::Good(oldest) => Ground::Good(oldest.min(asked_at)),
+                Ground::None => Ground::Good(asked_at),
+            }
+        };
     }
     Ok(ground)
 }
