@@ -24,6 +24,8 @@ pub struct Settings {
     pub parallel_hosts: usize,
     /// The address and port on this machine where a server answers `/healthz` and `/metrics`.
     pub listen: SocketAddr,
+    /// How many minutes lie between two looks at whether a host is as it was set up.
+    pub drift_minutes: u32,
     /// After how many days ended jobs are forgotten; the audit log keeps who asked for them.
     pub keep_jobs_days: u32,
     /// For how many days every answer of a check is kept.
@@ -63,6 +65,7 @@ impl Default for Settings {
             database_password_file: None,
             parallel_hosts: 8,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9425)),
+            drift_minutes: 360,
             keep_jobs_days: 180,
             keep_answers_days: 3,
             keep_hours_days: 60,
@@ -113,6 +116,9 @@ impl Settings {
         let settings: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         if settings.parallel_hosts == 0 {
             return Err(wrong("parallel_hosts must be at least 1".to_owned()));
+        }
+        if settings.drift_minutes == 0 {
+            return Err(wrong("drift_minutes must be at least 1".to_owned()));
         }
         if !settings.listen.ip().is_loopback() {
             return Err(wrong(format!(

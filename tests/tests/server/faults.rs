@@ -96,13 +96,14 @@ struct Watch {
 }
 
 impl Watch {
-    fn begin() -> Self {
+    /// With further lines in the settings.
+    fn begin(further: &str) -> Self {
         let templates = tempfile::TempDir::new().expect("a folder");
         let folder = templates.path().join("pulse");
         std::fs::create_dir(&folder).expect("made");
         std::fs::write(folder.join("service.toml"), PULSE).expect("written");
         let settings = format!(
-            "templates = [{:?}]\nlisten = \"127.0.0.1:0\"\n",
+            "templates = [{:?}]\nlisten = \"127.0.0.1:0\"\n{further}",
             templates.path().display().to_string()
         );
         let world = World::with_settings(&settings);
@@ -201,7 +202,7 @@ impl Watch {
 
 #[test]
 fn of_each_fault_people_hear_once_and_of_its_end_once_and_nothing_of_what_follows_from_it() {
-    let watch = Watch::begin();
+    let watch = Watch::begin("");
     let checks = |wanted: &str| {
         let list = watch.world.run(&["check", "list", "--json"]).json();
         let checks = list.as_array().cloned().unwrap_or_default();
@@ -244,4 +245,26 @@ fn of_each_fault_people_hear_once_and_of_its_end_once_and_nothing_of_what_follow
             watch.world.run(&["lab", back, &watch.host.name]).expect(0);
         });
     }
+}
+
+#[test]
+fn of_a_file_that_somebody_changed_by_hand_people_hear_once_until_it_is_as_it_was() {
+    let watch = Watch::begin("drift_minutes = 1\n");
+    watch
+        .host
+        .run("echo '# by hand' >> /etc/systemd/system/pulse.service && systemctl daemon-reload")
+        .expect(0);
+    watch.fault(&["web1:drift"], &["As it was set up"], || {
+        let list = watch.world.run(&["incident", "list"]);
+        let number = list.stdout.lines().find(|line| line.contains("web1:drift"));
+        let number = number
+            .and_then(|line| line.split_whitespace().next())
+            .expect("a number");
+        watch
+            .world
+            .run(&["incident", "show", number])
+            .expect(0)
+            .saying("/etc/systemd/system/pulse.service");
+        watch.world.run(&["apply", "pulse", "--yes"]).expect(0);
+    });
 }

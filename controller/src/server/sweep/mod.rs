@@ -37,6 +37,9 @@ const BEAT: Duration = Duration::from_millis(500);
 /// How often it is looked whether the inventory has changed.
 const REFRESH: Duration = Duration::from_secs(15);
 
+/// While so many answers could not be written down, nothing further is asked.
+const UNWRITTEN: usize = 50_000;
+
 /// Sweeps until the server stops, whenever this is the server to do it.
 pub async fn keep(controller: Arc<Controller>, stop: Stop) {
     let holder = Holder::this_process();
@@ -172,6 +175,9 @@ impl Sweep {
 
     /// Begins to ask what is due.
     fn ask(&mut self) {
+        if self.unwritten.len() >= UNWRITTEN {
+            return;
+        }
         let now = Timestamp::now();
         for (group, keys) in self.agenda.due(now) {
             if !self.under_way.insert(group.clone()) {

@@ -26,9 +26,8 @@ const OUTSIDE: usize = 128;
 /// How many hosts are asked at once.
 const HOSTS: usize = 64;
 
-/// How often Allmende asks itself, and hosts whether they are as they were set up.
+/// How often Allmende asks itself.
 const OWN: Duration = Duration::from_secs(300);
-const DRIFT: Duration = Duration::from_secs(6 * 3600);
 
 /// How far is looked back for telling when a disk will be full.
 const HISTORY: SignedDuration = SignedDuration::from_hours(24 * 14);
@@ -152,6 +151,7 @@ pub async fn items(controller: &Controller, watched: Vec<Watched>) -> Result<Vec
         items.push(of_own(key, OWN, None, question));
     }
     let hosts = controller.store.hosts().list().await?;
+    let rhythm = Duration::from_secs(u64::from(controller.settings.drift_minutes) * 60);
     for service in controller.store.services().list().await? {
         let key = CheckKey {
             subject: Subject::Host(service.host.clone()),
@@ -162,7 +162,7 @@ pub async fn items(controller: &Controller, watched: Vec<Watched>) -> Result<Vec
             && let Some(host) = host
             && !items.iter().any(|item| item.key == key)
         {
-            items.push(of_own(key, DRIFT, Some(Arc::new(host.clone())), Question::Drift));
+            items.push(of_own(key, rhythm, Some(Arc::new(host.clone())), Question::Drift));
         }
     }
     dependencies::find(&mut items);
