@@ -62,7 +62,7 @@ fn chat(release: &str) {
     assert_eq!(enter("anna", "wrong")["in"], json!(false));
     action("user-add", &["--set", "user=anna"])
         .expect(1)
-        .saying("User exists");
+        .saying("exists");
     action("user-list", &[])
         .expect(0)
         .saying(&format!("anna@{DOMAIN}"));
