@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, access};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -15,6 +15,9 @@ use super::{Store, StoreError};
 
 /// How long one process waits for another that is writing.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// How long it waits before it tries once more.
+const AGAIN: Duration = Duration::from_millis(50);
 
 impl Store {
     /// Opens the database at `path`, creates it and its directory where they are missing (mode 0600 and 0700), and brings an
@@ -34,14 +37,20 @@ impl Store {
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
             .pragma("secure_delete", "ON");
-        let write = SqlitePoolOptions::new()
+        let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_with(write_options)
-            .await
-            .map_err(|error| StoreError::from(error).at(&path.display().to_string()))?;
+            .test_before_acquire(false);
+        let since = Instant::now();
+        let write = loop {
+            let connected = pool.clone().connect_with(write_options.clone()).await;
+            match connected.map_err(StoreError::from) {
+                // While another process changes the journal of a new file, SQLite refuses without having waited.
+                Err(StoreError::Locked) if since.elapsed() < BUSY => tokio::time::sleep(AGAIN).await,
+                connected => break connected.map_err(|error| error.at(&path.display().to_string()))?,
+            }
+        };
         let read = SqlitePoolOptions::new()
             .max_connections(4)
             .test_before_acquire(false)
