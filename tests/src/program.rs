@@ -109,6 +109,14 @@ impl Finished {
         self
     }
 
+    /// The password that an action with `--json` showed once.
+    #[track_caller]
+    pub fn password(&self) -> String {
+        let shown = &self.json()["secrets"]["password"];
+        let shown = shown.as_str().map(str::to_owned);
+        shown.unwrap_or_else(|| panic!("{} showed no password", self.command))
+    }
+
     /// What it printed, as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {

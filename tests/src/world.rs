@@ -181,6 +181,12 @@ impl World {
         Finished::of(&mut self.command(arguments))
     }
 
+    /// A day-to-day help of a service.
+    pub fn action(&self, service: &str, rest: &[&str]) -> Finished {
+        let words: Vec<&str> = ["action", service].iter().chain(rest).copied().collect();
+        self.run(&words)
+    }
+
     /// Adds the organisation `kita-sonne` and takes a practice host into care as `name`.
     pub fn care_for(&self, name: &str, host: &HostAccess) {
         if self.run(&["org", "show", "kita-sonne"]).code != Some(0) {

@@ -66,10 +66,7 @@ const ANNA: [&str; 6] = [
 ];
 
 fn accounts_come_and_go(world: &World, host: &HostAccess) {
-    let action = |rest: &[&str]| {
-        let words: Vec<&str> = ["action", "wiki"].iter().chain(rest).copied().collect();
-        world.run(&words)
-    };
+    let action = |rest: &[&str]| world.action("wiki", rest);
     let add: Vec<&str> = ["user-add"].into_iter().chain(ANNA).collect();
     let dry: Vec<&str> = add.iter().copied().chain(["--dry-run"]).collect();
     action(&dry)
@@ -104,13 +101,8 @@ fn accounts_come_and_go(world: &World, host: &HostAccess) {
     action(&add).expect(1).saying("There is an account anna already.");
 
     // A new password, for programs; the old one is void.
-    let reset = action(&["user-password", "--set", "user=anna", "--json"])
-        .expect(0)
-        .json();
-    let new = reset["secrets"]["password"]
-        .as_str()
-        .expect("it is there")
-        .to_owned();
+    let reset = action(&["user-password", "--set", "user=anna", "--json"]).expect(0);
+    let new = reset.password();
     assert!(!opens(host, "anna", &password) && opens(host, "anna", &new));
     // One that the person chose comes from a file, and is not repeated.
     let file = world.data_dir().join("chosen");
@@ -177,8 +169,7 @@ fn what_makes_no_sense_is_refused(world: &World) {
             "--secret-file password=FILE",
         ),
     ] {
-        let words: Vec<&str> = ["action", "wiki"].iter().chain(words).copied().collect();
-        world.run(&words).expect(1).saying(told);
+        world.action("wiki", words).expect(1).saying(told);
     }
     assert_eq!(world.files_with("hunter2"), Vec::<PathBuf>::new());
 }
@@ -219,10 +210,7 @@ fn people_help_themselves_with_a_cloud_and_its_sections_hold() {
         &["domain=cloud.kita-sonne.test", "version=34.0.1", &archive],
     );
     world.run(&["apply", "cloud", "--yes"]).expect(0);
-    let action = |rest: &[&str]| {
-        let words: Vec<&str> = ["action", "cloud"].iter().chain(rest).copied().collect();
-        world.run(&words).expect(0)
-    };
+    let action = |rest: &[&str]| world.action("cloud", rest).expect(0);
     action(&["user-list"]).saying("admin");
     let anna = [
         "user-add",
@@ -236,10 +224,7 @@ fn people_help_themselves_with_a_cloud_and_its_sections_hold() {
         "group=Team",
         "--json",
     ];
-    let password = action(&anna).json()["secrets"]["password"]
-        .as_str()
-        .expect("shown")
-        .to_owned();
+    let password = action(&anna).password();
     assert_eq!(dav(host, "anna", &password), "207");
     action(&["user-list"])
         .saying("anna@kita-sonne.test")
@@ -249,8 +234,7 @@ fn people_help_themselves_with_a_cloud_and_its_sections_hold() {
     action(&["user-show", "--set", "user=anna"])
         .saying("5 GB")
         .saying("admin");
-    let reset = action(&["user-password", "--set", "user=anna", "--json"]).json();
-    let new = reset["secrets"]["password"].as_str().expect("shown").to_owned();
+    let new = action(&["user-password", "--set", "user=anna", "--json"]).password();
     assert_eq!(dav(host, "anna", &new), "207");
     assert_eq!(dav(host, "anna", &password), "401");
     action(&["unblock-address", "--set", "address=192.0.2.10"]);
@@ -258,8 +242,7 @@ fn people_help_themselves_with_a_cloud_and_its_sections_hold() {
     assert_ne!(dav(host, "anna", &new), "207");
     action(&["user-enable", "--set", "user=anna"]);
     assert_eq!(dav(host, "anna", &new), "207");
-    let off = ["action", "cloud", "user-second-factor-off", "--set", "user=anna"];
-    let off = world.run(&off);
+    let off = world.action("cloud", &["user-second-factor-off", "--set", "user=anna"]);
     assert!(
         off.code == Some(0) || off.said().contains("totp"),
         "{}",

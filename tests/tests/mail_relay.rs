@@ -43,10 +43,12 @@ impl Post {
         self.the_service_is_set_up();
         self.mail_of_services_arrives();
         self.mail_to_root_reaches_a_person();
+        self.a_test_mail_goes();
         self.mail_waits_while_the_provider_is_away();
         self.a_wrong_password_is_said();
         self.nobody_outside_gets_in();
         self.a_second_one_is_refused();
+        self.it_goes();
     }
 
     fn a_provider_opens(&self) {
@@ -91,9 +93,9 @@ impl Post {
     }
 
     fn the_service_is_set_up(&self) {
-        let secret = self.world.data_dir().join("password-of-the-test");
-        std::fs::write(&secret, PASSWORD).expect("writes the password");
-        let secret = format!("password={}", secret.display());
+        let file = self.world.data_dir().join("password-of-the-test");
+        std::fs::write(&file, PASSWORD).expect("writes the password");
+        let secret = format!("password={}", file.display());
         let provider = format!("provider={PROVIDER}");
         let mut add = vec!["service", "add", "mail", "--org", "kita-sonne", "--host", "web1"];
         add.extend(["--template", "mail-relay", "--set", &provider]);
@@ -102,6 +104,7 @@ impl Post {
         add.extend(["--set", "recipient=anna@kita-sonne.test"]);
         add.extend(["--secret-file", &secret]);
         self.world.run(&add).expect(0);
+        std::fs::remove_file(&file).expect("removes the password");
         let witness = Witness::of(&self.host);
         self.world.run(&["apply", "mail", "--yes"]).expect(0);
         let seen = witness.tell();
@@ -116,9 +119,6 @@ impl Post {
             .run("stat -c '%U:%G %a' /etc/allmende/kita-sonne_mail/password")
             .expect(0)
             .saying("root:root 600");
-        self.host
-            .run("useradd --system kita-sonne_wiki; useradd --system wg-nord_cloud")
-            .expect(0);
     }
 
     fn send(&self, user: &str, to: &str, subject: &str) {
@@ -150,6 +150,9 @@ impl Post {
     }
 
     fn mail_of_services_arrives(&self) {
+        self.host
+            .run("useradd --system kita-sonne_wiki; useradd --system wg-nord_cloud")
+            .expect(0);
         for user in ["kita-sonne_wiki", "wg-nord_cloud"] {
             let subject = format!("Elternabend-{user}");
             self.send(user, "eltern@anderswo.test", &subject);
@@ -173,6 +176,15 @@ impl Post {
         assert_eq!(mail["to"], json!(["anna@kita-sonne.test"]));
     }
 
+    fn a_test_mail_goes(&self) {
+        let to = ["test", "--set", "to=eltern@anderswo.test"];
+        self.world.action("mail", &to).expect(0);
+        assert_eq!(
+            self.arrived("Probemail / test mail")["to"],
+            json!(["eltern@anderswo.test"])
+        );
+    }
+
     /// What the check says about the queue.
     fn queue(&self, code: i32) -> Finished {
         self.host.run("/etc/allmende/kita-sonne_mail/queue").expect(code)
@@ -188,7 +200,11 @@ impl Post {
             .saying("1 waiting, the oldest for 0 minutes")
             .saying("refused");
         self.start_provider();
-        self.host.run("postqueue -f").expect(0);
+        self.world
+            .action("mail", &["queue"])
+            .expect(0)
+            .saying("eltern@anderswo.test");
+        self.world.action("mail", &["retry"]).expect(0);
         self.arrived("Warten");
         wait("the queue is empty", || {
             self.host
@@ -234,6 +250,24 @@ impl Post {
             !listening.contains("0.0.0.0:25") && !listening.contains("*:25"),
             "{listening}"
         );
+    }
+
+    /// What waits stays as long as nobody says that data shall go.
+    fn it_goes(&self) {
+        self.provider.run("systemctl stop provider").expect(0);
+        self.send("kita-sonne_wiki", "eltern@anderswo.test", "Zu-spät");
+        wait("the mail waits", || {
+            self.host.run("postqueue -j").stdout.contains("\"deferred\"")
+        });
+        let waiting = "find /var/spool/postfix/deferred -type f | wc -l";
+        let remove = ["service", "remove", "mail", "--yes"];
+        self.world.run(&remove).expect(0);
+        assert_eq!(self.host.run(waiting).stdout.trim(), "1");
+        self.the_service_is_set_up();
+        let all = [&remove[..], &["--delete-data"]].concat();
+        self.world.run(&all).expect(0).saying("nothing of its data stays");
+        assert_eq!(self.host.run(waiting).stdout.trim(), "0");
+        self.host.run("systemctl is-active postfix").expect(3);
     }
 
     fn a_second_one_is_refused(&self) {

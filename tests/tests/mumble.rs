@@ -102,14 +102,11 @@ fn meet(release: &str) {
         }
     }
 
-    // The action, as it is run; and a server that was stopped comes back.
-    let line = "runuser -u kita-sonne_talk -- /etc/allmende/kita-sonne_talk/set-superuser";
-    Finished::fed(&mut host.command(line), "another-password-of-it\n").expect(0);
+    let reset = world.action("talk", &["superuser-password", "--json"]).expect(0);
+    let new = reset.password();
     assert_eq!(enter("64738", "SuperUser", &superuser)["in"], json!(false));
-    assert_eq!(
-        enter("64738", "SuperUser", "another-password-of-it")["in"],
-        json!(true)
-    );
+    assert_eq!(enter("64738", "SuperUser", &new)["in"], json!(true));
+    // A server that was stopped comes back.
     host.run("systemctl stop kita-sonne_talk-mumble").expect(0);
     world
         .run(&["plan", "talk"])
@@ -118,9 +115,25 @@ fn meet(release: &str) {
     world.run(&["apply", "talk", "--yes"]).expect(0);
     assert_eq!(enter("64738", "Anna", &entrance)["in"], json!(true));
     Rehearsal::of(&world, "kita-sonne/talk", host).perform();
-    for secret in [&entrance, &superuser, &other] {
+    for secret in [&entrance, &superuser, &other, &new] {
         assert!(world.files_with(secret).is_empty());
     }
+
+    // The other one stays when one goes; after the last, Debian's own instance stays masked.
+    world
+        .run(&["service", "remove", "talk", "--delete-data", "--yes"])
+        .expect(0);
+    assert_eq!(enter("64739", "Anna", &other)["in"], json!(true));
+    world.run(&["plan", "--all"]).expect(0);
+    world
+        .run(&["service", "remove", "chor", "--delete-data", "--yes"])
+        .expect(0);
+    host.run("systemctl is-enabled mumble-server.service")
+        .expect(1)
+        .saying("masked");
+    host.run("find / -xdev \\( -path /proc -o -path /var/lib/allmende-agent \\) -prune -o -name '*kita-sonne_*' -print")
+        .expect(0)
+        .not_saying("/kita-sonne_");
 }
 
 /// What a client tells of its attempt to enter.

@@ -46,6 +46,53 @@ const TRACES: &str = "find / -xdev \\( -path /proc -o -path /var/lib/allmende-ag
     grep -rl kita-sonne_wiki /etc --exclude='*-' || true";
 
 #[test]
+fn a_service_whose_first_apply_broke_off_goes_as_well() {
+    let (world, hosts) = World::with_hosts(1, "13");
+    let host = &hosts[0];
+    world.care_for("web1", host);
+    // Never tried: nothing is asked of the host.
+    add_wiki(&world, "kita-sonne");
+    world.run(&["lab", "stop", "practice1"]).expect(0);
+    world
+        .run(&["service", "remove", "wiki", "--yes"])
+        .expect(0)
+        .saying("nothing of it was ever brought onto web1");
+    world.run(&["lab", "start", "practice1"]).expect(0);
+
+    // Its program cannot start.
+    add_wiki(&world, "kita-sonne");
+    let broken = "/etc/systemd/system/kita-sonne_wiki-php.service.d";
+    host.run(&format!(
+        "mkdir {broken} && printf '[Service]\\nExecStartPre=false\\n' > {broken}/broken.conf"
+    ))
+    .expect(0);
+    world
+        .run(&["apply", "wiki", "--yes"])
+        .expect(1)
+        .saying("kita-sonne_wiki-php.service");
+    host.run("id kita-sonne_wiki && test -e /etc/systemd/system/kita-sonne_wiki-php.service")
+        .expect(0);
+    world.run(&["status"]).expect(0).saying("half set up");
+    world
+        .run(&["service", "show", "wiki"])
+        .expect(0)
+        .saying("only half, an apply broke off");
+    host.run(&format!("rm -r {broken}")).expect(0);
+    world
+        .run(&["service", "remove", "wiki", "--delete-data", "--dry-run"])
+        .expect(0)
+        .saying("kita-sonne_wiki-php.service would be stopped");
+    world
+        .run(&["service", "remove", "wiki", "--delete-data", "--yes"])
+        .expect(0)
+        .saying("nothing of its data stays");
+    assert_eq!(host.run(TRACES).stdout, "");
+    host.run("id kita-sonne_wiki").expect(1);
+    host.run("systemctl list-units --all --no-legend 'kita-sonne_wiki*' | grep -q .")
+        .expect(1);
+}
+
+#[test]
 fn a_service_goes_and_leaves_what_it_was_told_to_leave() {
     let (world, hosts) = World::with_hosts(1, "13");
     let host = &hosts[0];
@@ -72,7 +119,7 @@ fn a_service_goes_and_leaves_what_it_was_told_to_leave() {
     world
         .run(&["service", "remove", "kita-sonne/wiki", "--dry-run"])
         .expect(0)
-        .saying("kita-sonne_wiki-php.service would be stopped")
+        .saying("/etc/systemd/system/kita-sonne_wiki-php.service would be removed")
         .saying("/srv/kita-sonne_wiki but for /srv/kita-sonne_wiki/conf, /srv/kita-sonne_wiki/data would be removed")
         .saying("its data stay on web1");
     world.run(&["plan", "--all"]).expect(0);

@@ -136,32 +136,41 @@ impl Site {
         assert_ne!(us.get("/wp-admin/plugin-editor.php").code, "200");
     }
 
-    /// What the template's actions run, as they run it.
     fn helps_do_what_they_say(&self, authority: &Path) {
-        let manage = |task: &str, input: &str| {
-            let line = format!("runuser -u {OURS} -- php /etc/allmende/{OURS}/manage.php {task}");
-            Finished::fed(&mut self.host.command(&line), input)
-        };
-        manage("user-add anna anna@kita-sonne.test editor", "a-password-for-anna")
-            .expect(0)
-            .saying("anna can log in");
-        manage("user-add anna anna@kita-sonne.test editor", "a-password-for-anna").expect(1);
-        manage("user-add berta berta@kita-sonne.test editor", "short").expect(1);
-        let users = manage("users", "").expect(0).json();
-        let anna = &users[0];
+        let action = |rest: &[&str]| self.world.action("web", rest);
+        let account = ["--set", "login=anna", "--set", "email=anna@kita-sonne.test"];
+        let add: Vec<&str> = ["user-add", "--json"].into_iter().chain(account).collect();
+        let first = action(&add).expect(0).password();
+        action(&add).expect(1).saying("existiert bereits");
+        let short = self.world.data_dir().join("short-password");
+        std::fs::write(&short, "short").expect("writes a password");
+        let short = format!("password={}", short.display());
+        let berta = ["--set", "login=berta", "--set", "email=berta@kita-sonne.test"];
+        let with_short = ["user-add", "--secret-file", &short].into_iter().chain(berta);
+        action(&with_short.collect::<Vec<_>>())
+            .expect(1)
+            .saying("at least 12");
+        let users = action(&["users", "--json"]).expect(0).json();
+        let users = users["output"].as_array().expect("a list");
+        let told: Vec<_> = users
+            .iter()
+            .map(|user| (user["login"].as_str(), user["role"].as_str()))
+            .collect();
         assert_eq!(
-            (anna["login"].as_str(), anna["role"].as_str()),
-            (Some("anna"), Some("editor"))
+            told,
+            [
+                (Some("anna"), Some("editor")),
+                (Some("verwaltung"), Some("administrator"))
+            ]
         );
-        assert_eq!(users.as_array().map(Vec::len), Some(2));
         let anna = Client::new(DOMAIN, &self.host.address, authority);
-        log_in(&anna, "anna", "a-password-for-anna").showing("id=\"wpadminbar\"");
-        manage("password anna", "another-one-for-anna").expect(0);
-        manage("password nobody", "another-one-for-anna")
+        log_in(&anna, "anna", &first).showing("id=\"wpadminbar\"");
+        let reset = action(&["password", "--set", "login=anna", "--json"]).expect(0);
+        action(&["password", "--set", "login=nobody"])
             .expect(1)
             .saying("there is no account nobody");
         anna.get("/wp-admin/").showing("id=\"loginform\"");
-        log_in(&anna, "anna", "another-one-for-anna").showing("id=\"wpadminbar\"");
+        log_in(&anna, "anna", &reset.password()).showing("id=\"wpadminbar\"");
     }
 
     fn strangers_find_closed_doors(&self, us: &Client) {

@@ -21,6 +21,8 @@ pub struct Wanted {
     pub resources: Vec<WantedResource>,
     /// What is wanted besides once the service is removed, in order.
     pub removal: Vec<WantedResource>,
+    /// What is wanted after that when its data go as well, in order.
+    pub deletion: Vec<WantedResource>,
     /// In order.
     pub handlers: Vec<Handler>,
     /// Where people find the service.
@@ -151,6 +153,7 @@ impl Builder<'_> {
         let known: BTreeSet<&str> = handlers.iter().map(|handler| handler.id.as_str()).collect();
         let resources = self.entries(&manifest.resources, "resources", &known, variables)?;
         let removal = self.entries(&manifest.removal, "removal", &known, variables)?;
+        let deletion = self.entries(&manifest.deletion, "deletion", &known, variables)?;
         let text = |raw: &String, place: &str| {
             self.renderer
                 .text(raw, variables)
@@ -159,6 +162,7 @@ impl Builder<'_> {
         Ok(Wanted {
             resources,
             removal,
+            deletion,
             handlers,
             url: manifest.url.as_ref().map(|raw| text(raw, "url")).transpose()?,
             login: manifest

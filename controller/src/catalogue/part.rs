@@ -51,6 +51,7 @@ impl ServiceTemplate {
         own.requirements.extend(other.requirements.iter().cloned());
         own.resources.splice(0..0, other.resources.iter().cloned());
         own.removal.extend(other.removal.iter().cloned());
+        own.deletion.extend(other.deletion.iter().cloned());
         for handler in &other.handlers {
             if !own
                 .handlers
@@ -83,6 +84,7 @@ fn misplaced(part: &Manifest) -> Option<&'static str> {
         ("releases", !part.releases.is_empty()),
         ("upgrade", part.upgrade.is_some()),
         ("backup", part.backup.is_some()),
+        ("no_backup", part.no_backup.is_some()),
         ("restore", part.restore.is_some()),
         ("verify", part.verify.is_some()),
         ("actions", !part.actions.is_empty()),

@@ -65,6 +65,9 @@ pub struct Manifest {
     /// What the host shall look like, besides, once the service is removed; resources like those above.
     #[serde(default)]
     pub removal: Vec<ResourceEntry>,
+    /// What the host shall look like, besides, once the service is removed together with its data; after `removal`.
+    #[serde(default)]
+    pub deletion: Vec<ResourceEntry>,
     /// What happens once after changes, in order.
     #[serde(default)]
     pub handlers: Vec<toml::Table>,
@@ -73,6 +76,8 @@ pub struct Manifest {
     pub checks: Vec<CheckEntry>,
     /// What to back up, and how; see [`super::Backup`].
     pub backup: Option<toml::Table>,
+    /// Why nothing of it belongs in a backup; a service has this or `backup`.
+    pub no_backup: Option<Text>,
     /// The way back; see [`super::Restore`].
     pub restore: Option<toml::Table>,
     /// What proves that a restored copy works; see [`super::Verify`].

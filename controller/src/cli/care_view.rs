@@ -41,6 +41,12 @@ pub fn summary(manifest: &Manifest, style: Style) -> String {
             .into_iter()
             .map(|id| format!("the dump {id}")),
     );
+    kept.extend(
+        manifest
+            .no_backup
+            .iter()
+            .map(|reason| format!("nothing: {}", reason.en)),
+    );
     list(&mut text, "What belongs in a backup", &kept, style);
     text
 }

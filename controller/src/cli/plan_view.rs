@@ -280,6 +280,7 @@ mod tests {
                 login: None,
                 notes: Vec::new(),
                 removal: Vec::new(),
+                deletion: Vec::new(),
             }],
             report: Report {
                 resources: vec![

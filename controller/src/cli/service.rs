@@ -196,9 +196,13 @@ async fn secret(arguments: &ShowSecret, controller: &Controller) -> Result<Answe
 }
 
 fn state(service: &Service) -> String {
-    match &service.applied {
-        Some(applied) => super::status::local_time(applied.at),
-        None => "not yet".to_owned(),
+    match (&service.applied, service.begun) {
+        (Some(applied), _) => super::status::local_time(applied.at),
+        (None, Some(begun)) => format!(
+            "only half, an apply broke off ({})",
+            super::status::local_time(begun)
+        ),
+        (None, None) => "not yet".to_owned(),
     }
 }
 

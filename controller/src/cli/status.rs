@@ -105,9 +105,10 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
 
 fn service_line(service: &Service, style: Style) -> String {
     let address = service.parameters.get("domain").map_or("", String::as_str);
-    let state = match &service.applied {
-        Some(applied) => style.green(&format!("set up {}", local_time(applied.at))),
-        None => style.yellow("not set up yet: allmende apply it"),
+    let state = match (&service.applied, service.begun) {
+        (Some(applied), _) => style.green(&format!("set up {}", local_time(applied.at))),
+        (None, Some(_)) => style.yellow("half set up: allmende apply it again, or remove it"),
+        (None, None) => style.yellow("not set up yet: allmende apply it"),
     };
     format!(
         "{:16}  {:12}  {:12}  {address}  {state}",

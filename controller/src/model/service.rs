@@ -23,6 +23,8 @@ pub struct Service {
     pub template: String,
     /// Values that were given; parameters that are not here have their default.
     pub parameters: Parameters,
+    /// When an apply first set about bringing it onto its host, however that ended; none when nothing of it can be there.
+    pub begun: Option<Timestamp>,
     /// The last apply that ended well; none when it was never set up.
     pub applied: Option<Applied>,
 }

@@ -129,6 +129,14 @@ impl Operation for ApplyHost {
             .await?;
         let assembly = Self::assemble(controller, &session, &host, &services).await?;
         let run = run_of(context).await?;
+        for service in &services {
+            let now = jiff::Timestamp::now();
+            controller
+                .store
+                .services()
+                .set_begun(&service.reference(), now)
+                .await?;
+        }
         let notify = |event: JobEventKind| context.notify(event);
         let done = provision::apply(
             &session,

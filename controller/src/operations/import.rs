@@ -252,6 +252,7 @@ impl ImportInventory {
             host: entry.host.clone(),
             template: entry.template.clone(),
             parameters: entry.parameters.clone(),
+            begun: known.as_ref().and_then(|known| known.begun),
             applied: known.as_ref().and_then(|known| known.applied.clone()),
         };
         controller.check_requirements(&wanted, &host, &organisation)?;
@@ -287,7 +288,7 @@ impl ImportInventory {
                         known.template, wanted.template
                     ));
                 }
-                if known.host != wanted.host && known.applied.is_some() {
+                if known.host != wanted.host && known.begun.is_some() {
                     return refuse(format!(
                         "it lives on {}; its data do not move to {} by an import",
                         known.host, wanted.host

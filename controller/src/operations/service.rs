@@ -101,6 +101,7 @@ impl AddService {
             host: self.host.clone(),
             template: self.template.clone(),
             parameters,
+            begun: None,
             applied: None,
         };
         Ok((service, host, organisation))

@@ -50,7 +50,9 @@ impl RemoveService {
     }
 
     fn what_stays(&self, service: &Service) -> String {
-        if self.forget || service.applied.is_none() {
+        if service.begun.is_none() {
+            format!("nothing of it was ever brought onto {}", service.host)
+        } else if self.forget {
             format!("whatever there is of it on {} stays as it is", service.host)
         } else if self.delete_data {
             format!("nothing of its data stays on {}", service.host)
@@ -79,7 +81,7 @@ impl Operation for RemoveService {
     async fn preview(&self, controller: &Controller) -> Result<Preview, OperationError> {
         let service = controller.store.services().find(&self.service).await?;
         let mut sentences = Vec::new();
-        if !self.forget && service.applied.is_some() {
+        if !self.forget && service.begun.is_some() {
             let host = controller.store.hosts().get(&service.host).await?;
             let session = controller.session(&host).await?;
             let assembly = self.assemble(controller, &session, &host, &service).await?;
@@ -98,7 +100,7 @@ impl Operation for RemoveService {
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
         let controller = context.controller();
         let service = controller.store.services().find(&self.service).await?;
-        if !self.forget && service.applied.is_some() {
+        if !self.forget && service.begun.is_some() {
             let host = controller.store.hosts().get(&service.host).await?;
             let session = controller.session(&host).await?;
             collect_reports(&session, &host.name, context).await?;

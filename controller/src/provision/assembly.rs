@@ -50,6 +50,9 @@ pub struct Part {
     /// What its host shall look like, besides, once it is removed.
     #[serde(skip)]
     pub removal: Vec<Resource>,
+    /// What it shall look like after that when its data go as well.
+    #[serde(skip)]
+    pub deletion: Vec<Resource>,
     /// Where people find the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -244,6 +247,7 @@ impl Assembler<'_> {
             service: place.service,
             parameters: bindings.parameters,
             removal: wanted.removal.into_iter().filter_map(ready).collect(),
+            deletion: wanted.deletion.into_iter().filter_map(ready).collect(),
             url: wanted.url,
             login: wanted.login.map(|(user, secret)| Login { user, secret }),
             notes,

@@ -25,7 +25,7 @@ pub enum Data {
 /// Turns the section of a service around. `assembly` holds the whole host: what other sections want stays as it is.
 ///
 /// Packages stay, for nobody knows who else uses them; so do the traces of commands, but for what the template's `removal` takes
-/// away. None if the assembly has no such section.
+/// away, and its `deletion` with the data. None if the assembly has no such section.
 pub fn turned_around(assembly: Assembly, instance: &str, data: &Data) -> Option<Assembly> {
     let Assembly { desired, parts, .. } = assembly;
     let others: BTreeSet<(&str, String)> = desired
@@ -63,11 +63,24 @@ pub fn turned_around(assembly: Assembly, instance: &str, data: &Data) -> Option<
             });
         }
     }
-    resources.extend(part.removal.iter().cloned().map(|mut resource| {
-        resource.id = format!("removal: {}", resource.id);
-        resource
-    }));
-    let stopped: BTreeSet<String> = units(section).collect();
+    let besides = |list: &str, wanted: &[Resource]| -> Vec<Resource> {
+        let mut wanted = wanted.to_vec();
+        for resource in &mut wanted {
+            resource.id = format!("{list}: {}", resource.id);
+        }
+        wanted
+    };
+    resources.extend(besides("removal", &part.removal));
+    if matches!(data, Data::Delete(_)) {
+        resources.extend(besides("deletion", &part.deletion));
+    }
+    let stopped: BTreeSet<String> = resources
+        .iter()
+        .filter_map(|resource| match &resource.spec {
+            ResourceSpec::Unit(unit) if unit.running == Some(false) => Some(unit.name.clone()),
+            _ => None,
+        })
+        .collect();
     let mut handlers = section.handlers.clone();
     handlers.retain(|handler| match &handler.act {
         HandlerAct::Unit { unit, .. } => !stopped.contains(unit),

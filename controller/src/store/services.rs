@@ -1,5 +1,7 @@
 //! Services.
 
+use jiff::Timestamp;
+
 use super::columns::{from_json, name, time, to_json};
 use super::connection::Connection;
 use super::query::{query, query_scalar};
@@ -16,6 +18,7 @@ struct Row {
     host: String,
     template: String,
     parameters: String,
+    begun_at: Option<i64>,
     applied_at: Option<i64>,
     applied_job: Option<i64>,
     applied_parameters: Option<String>,
@@ -25,7 +28,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT s.name, o.name AS organisation, h.name AS host, s.template, s.parameters,
-                    s.applied_at, s.applied_job, s.applied_parameters
+                    s.begun_at, s.applied_at, s.applied_job, s.applied_parameters
              FROM services s
              JOIN organisations o ON o.id = s.organisation_id
              JOIN hosts h ON h.id = s.host_id ",
@@ -51,13 +54,14 @@ impl Row {
             host: name(self.host, &what)?,
             template: self.template,
             parameters: from_json(&self.parameters, &what)?,
+            begun: self.begun_at.map(|at| time(at, &what)).transpose()?,
             applied,
         })
     }
 }
 
 impl Services<'_> {
-    /// Adds a service; `applied` is not looked at.
+    /// Adds a service; `begun` and `applied` are not looked at.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when the organisation has one with this name; [`StoreError::Unknown`] when there is no such
@@ -109,7 +113,7 @@ impl Services<'_> {
     }
 
     /// Changes a service's host, template or parameters in one transaction and returns how it is now. Its names and what was
-    /// applied stay.
+    /// begun and applied stay.
     ///
     /// # Errors
     /// As [`Services::find`]; [`StoreError::Unknown`] for a host it is moved to.
@@ -125,6 +129,7 @@ impl Services<'_> {
         let after = Service {
             name: before.name,
             organisation: before.organisation,
+            begun: before.begun,
             applied: before.applied,
             ..after
         };
@@ -143,6 +148,27 @@ impl Services<'_> {
         .await?;
         transaction.commit().await?;
         Ok(after)
+    }
+
+    /// Remembers that an apply sets about bringing it onto its host; only the first time counts.
+    ///
+    /// # Errors
+    /// As [`Services::find`].
+    pub async fn set_begun(&self, reference: &ServiceRef, at: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.0.begin().await?;
+        let service = find(&mut transaction, reference).await?;
+        let organisation = organisations::id(&mut transaction, &service.organisation).await?;
+        query(
+            "UPDATE services SET begun_at = $3
+             WHERE organisation_id = $1 AND name = $2 AND begun_at IS NULL",
+        )
+        .bind(organisation)
+        .bind(service.name.as_str())
+        .bind(at.as_millisecond())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Remembers the last apply that ended well; none forgets it.

@@ -11,9 +11,15 @@ use std::path::{Path, PathBuf};
 use definitions::{Definition, Field, definition, shown_default};
 use tables::{AFTER, BEFORE, COMPLETED, DESIRED, Table};
 
+use super::Catalogue;
+use super::lint::lint;
+
 /// Where the reference stands in the guide.
 const BEGIN: &str = "<!-- The reference begins. It is made from the definitions: see CONTRIBUTING.md. -->";
 const END: &str = "<!-- The reference ends. -->";
+
+/// A folder of templates beside this file: one that uses what those that come with the program do without.
+const EXAMPLES: &str = "controller/src/catalogue/guide/examples";
 
 /// Set to bring the guide up to date.
 const UPDATE: &str = "ALLMENDE_UPDATE_GUIDE";
@@ -27,20 +33,24 @@ struct Reference {
 impl Reference {
     fn new() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let templates = [
-            "skeleton",
-            "services/dokuwiki",
-            "services/nextcloud",
-            "services/base",
-            "services/https",
-        ];
-        let read = |folder: &str| {
-            let path = root.join("templates").join(folder).join("service.toml");
-            let text = fs::read_to_string(path).expect("is there");
+        let services = root.join("templates/services");
+        let mut folders: Vec<PathBuf> = fs::read_dir(services)
+            .expect("is there")
+            .map(|entry| entry.expect("is readable").path())
+            .filter(|path| path.is_dir())
+            .collect();
+        folders.sort();
+        // What is best to begin with comes first.
+        let first = ["skeleton", "services/dokuwiki"];
+        folders.splice(0..0, first.map(|folder| root.join("templates").join(folder)));
+        // Whatever the others do without.
+        folders.push(root.join(EXAMPLES).join("example"));
+        let read = |folder: PathBuf| {
+            let text = fs::read_to_string(folder.join("service.toml")).expect("is there");
             toml::from_str::<toml::Table>(&text).expect("parses").into()
         };
         Self {
-            templates: templates.map(read).into(),
+            templates: folders.into_iter().map(read).collect(),
             root,
         }
     }
@@ -165,15 +175,36 @@ impl Reference {
                 .filter_map(|value| value.get(field))
                 .collect::<Vec<_>>()
         });
+        let path = key.split('.').map(|part| match part.split(':').next() {
+            Some("*") => "NAME",
+            Some(name) => name,
+            None => part,
+        });
+        let path: Vec<&str> = path.filter(|part| !part.is_empty()).chain([field]).collect();
         found
-            .filter(|value| !matches!(value, toml::Value::Table(_)) || key.is_empty() || field == "env")
-            .map(|value| match value {
-                toml::Value::String(text) => format!("{text:?}"),
-                value => value.to_string(),
-            })
+            .map(|value| shown(&path.join("."), value))
             .map(|text| text.replace('|', "\\|"))
-            .find(|text| text.chars().count() <= 70)
+            .find(|text| text.chars().count() <= 170)
             .map(|text| format!("`{text}`"))
+    }
+}
+
+/// A value as authors write it: what has tables in it by its heading.
+fn shown(path: &str, value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => format!("{text:?}"),
+        toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => format!("[[{path}]]"),
+        toml::Value::Table(table)
+            if table
+                .values()
+                .all(|value| value.is_table() && value.get("en").is_none()) =>
+        {
+            format!("[{path}.NAME]")
+        }
+        toml::Value::Table(table) if table.values().any(|value| value.is_table() || value.is_array()) => {
+            format!("[{path}]")
+        }
+        value => value.to_string(),
     }
 }
 
@@ -201,7 +232,15 @@ fn the_guide_says_what_the_definitions_say() {
 }
 
 #[test]
-fn every_field_of_the_reference_has_a_meaning() {
+fn the_rare_examples_are_right() {
+    let examples = Reference::new().root.join(EXAMPLES);
+    let catalogue = Catalogue::load(&[examples]).expect("loads");
+    let template = catalogue.get("example").expect("is there");
+    assert_eq!(lint(&catalogue, template), []);
+}
+
+#[test]
+fn every_field_of_the_reference_has_a_meaning_and_an_example() {
     for line in Reference::new()
         .text()
         .lines()
@@ -210,6 +249,11 @@ fn every_field_of_the_reference_has_a_meaning() {
         let cells: Vec<&str> = line.split(" | ").collect();
         let meaning = if cells.len() > 2 { cells[2] } else { cells[1] };
         assert!(meaning.trim_matches([' ', '|']).len() >= 4, "{line}");
+        let has_example = |cell: &&str| cell.trim_matches([' ', '|']).len() >= 2;
+        assert!(
+            cells.len() < 4 || cells[1].starts_with("default") || cells.last().is_some_and(has_example),
+            "no template that comes with the program uses it, so {EXAMPLES} has to: {line}"
+        );
         assert!(!line.contains("super::"), "{line}");
     }
 }

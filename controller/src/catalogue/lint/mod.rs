@@ -13,6 +13,7 @@ use indexmap::IndexMap;
 use super::bindings::{Bindings, Surroundings};
 use super::error::{CatalogueError, Problem};
 use super::parameter::{Parameter, ParameterType};
+use super::template::Scope;
 use super::{Catalogue, ServiceTemplate};
 use crate::model::{Name, Organisation, Parameters, Secret, Sector};
 
@@ -43,6 +44,11 @@ pub fn lint(catalogue: &Catalogue, template: &ServiceTemplate) -> Vec<Finding> {
     findings.extend(sections::names(manifest));
     if !manifest.releases.is_empty() && !manifest.params.contains_key("version") {
         findings.insert("releases: a template with releases needs a parameter version".to_owned());
+    }
+    if manifest.scope == Scope::Service && manifest.backup.is_some() == manifest.no_backup.is_some() {
+        findings.insert(
+            "backup: a service has either [backup], or no_backup with the reason why nothing of it belongs in one".to_owned(),
+        );
     }
     if let Some(login) = &manifest.login
         && !manifest

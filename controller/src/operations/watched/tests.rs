@@ -69,6 +69,7 @@ async fn serve(controller: &Controller, organisation: &str, service: &str, host:
         host: name(host),
         template: "dokuwiki".to_owned(),
         parameters: [("domain".to_owned(), domain.to_owned())].into(),
+        begun: None,
         applied: None,
     };
     controller.store.services().add(&service).await.expect("added");
@@ -184,6 +185,7 @@ async fn what_was_never_set_up_is_not_watched_and_what_cannot_be_is_told() {
         host: name("web1"),
         template: template.to_owned(),
         parameters: [("domain".to_owned(), "wiki.kita-sonne.test".to_owned())].into(),
+        begun: None,
         applied: None,
     };
     controller

@@ -199,8 +199,22 @@ async fn names_stay_whatever_a_change_says(store: Store) {
 async fn what_was_applied_is_remembered_and_forgotten(store: Store) {
     furnish(&store).await;
     let reference = reference("kita-sonne/cloud");
+    let begun = now();
+    let later = begun + jiff::SignedDuration::from_secs(60);
+    assert_eq!(
+        store.services().find(&reference).await.expect("there").begun,
+        None
+    );
+    for at in [begun, later] {
+        store.services().set_begun(&reference, at).await.expect("kept");
+    }
+    assert_eq!(
+        store.services().find(&reference).await.expect("there").begun,
+        Some(begun),
+        "the first time counts"
+    );
     let applied = Applied {
-        at: now(),
+        at: later,
         job: 7,
         parameters: [("version".to_owned(), "34".to_owned())].into(),
     };

@@ -172,6 +172,7 @@ pub(super) fn service(full: &str, host: &str) -> Service {
         host: name(host),
         template: "nextcloud".to_owned(),
         parameters: [("domain".to_owned(), "cloud.example.org".to_owned())].into(),
+        begun: None,
         applied: None,
     }
 }

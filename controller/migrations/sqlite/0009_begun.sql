@@ -1,0 +1,3 @@
+-- When an apply first set about bringing a service onto its host; before this was kept, only applies that ended well were known.
+ALTER TABLE services ADD COLUMN begun_at INTEGER;
+UPDATE services SET begun_at = applied_at;
