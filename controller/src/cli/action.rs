@@ -3,10 +3,9 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::arguments::Confirm;
+use super::arguments::{Confirm, Json};
 use super::service::read_secrets;
 use super::style::Style;
-use super::template::Json;
 use super::{Answer, CliError, care_view, carry_out, print_json, table};
 use crate::catalogue::{Action, ActionRisk, Manifest};
 use crate::model::ServiceRef;

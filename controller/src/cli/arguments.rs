@@ -7,6 +7,14 @@ use clap::Args;
 use super::CliError;
 use crate::model::Actor;
 
+/// Whether programs read the output.
+#[derive(Debug, Args)]
+pub struct Json {
+    /// Prints JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// How sure the person is.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Confirm {

@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::status::local_time;
+use super::arguments::Json;
 use super::style::Style;
-use super::template::Json;
+use super::words::local_time;
 use super::{Answer, CliError, print_json, table};
 use crate::operations::Controller;
 

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::arguments::Json;
 use super::style::Style;
-use super::template::Json;
 use super::{Answer, CliError, print_json};
 use crate::operations::Controller;
 

@@ -2,10 +2,11 @@
 
 use clap::{Args, Subcommand};
 
+use super::arguments::Json;
 use super::check_view;
 use super::organisation::Changing;
 use super::style::Style;
-use super::template::Json;
+use super::words::sign;
 use super::{Answer, CliError, perform, print_json};
 use crate::model::{self, CheckKey, Status, Subject};
 use crate::operations::{AddCheck, Asked, Controller, EditCheck, RemoveCheck, Watched, ask_now};
@@ -168,16 +169,6 @@ fn print(checks: &[Watched], asked: &[Asked], problems: &[(Subject, String)], st
                 "{silent} further checks are asked on the hosts themselves, not from here."
             ))
         ),
-    }
-}
-
-/// A sign and a word: never colour alone.
-pub fn sign(status: Status, style: Style) -> String {
-    match status {
-        Status::Ok => style.green("✓ ok"),
-        Status::Unknown => style.yellow("? unknown"),
-        Status::Warning => style.yellow("! warning"),
-        Status::Critical => style.red("✗ critical"),
     }
 }
 

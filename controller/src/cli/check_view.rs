@@ -6,11 +6,9 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::check::sign;
-use super::incident::{length, state};
-use super::status::local_time;
+use super::arguments::Json;
 use super::style::Style;
-use super::template::Json;
+use super::words::{length, local_time, sign, standing};
 use super::{Answer, CliError, print_json, table};
 use crate::model::{CheckKey, Figure, Name, Status, Subject};
 use crate::operations::{Controller, OperationError};
@@ -178,7 +176,7 @@ pub async fn show(show: &Show, controller: &Controller, style: Style) -> Result<
         println!(
             "  incident {}: {} from {}, {lasted}",
             incident.id,
-            state(incident, style),
+            standing(incident, style),
             local_time(incident.first_bad_at)
         );
     }

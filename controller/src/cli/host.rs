@@ -5,14 +5,13 @@ use std::io::IsTerminal;
 use clap::Subcommand;
 
 use super::access;
-use super::arguments::Confirm;
+use super::arguments::{Confirm, Json};
 use super::organisation::{Changing, Show};
-use super::status::local_time;
 use super::style::Style;
-use super::template::Json;
+use super::words::{local_time, locked};
 use super::{Answer, CliError, care_view, host_health, perform, print_json, show_preview, table};
 use crate::fleet;
-use crate::model::{Host, HostLock};
+use crate::model::Host;
 use crate::operations::{
     AcceptHostKey, AddHost, Controller, EditHost, LockHost, Operation, OperationError, ReadFacts, RemoveHost,
     RepairHost, RotateHostKey, UnlockHost,
@@ -164,11 +163,6 @@ async fn ask_key(operation: &AcceptHostKey, controller: &Controller) -> Result<S
     }
     Confirm::default().ask("Is it the same")?;
     Ok(shown)
-}
-
-/// Who locked a host, since when and why.
-pub fn locked(lock: &HostLock) -> String {
-    format!("by {} since {}: {}", lock.by, local_time(lock.since), lock.reason)
 }
 
 async fn show(host: &Host, json: &Json, controller: &Controller, style: Style) -> Result<Answer, CliError> {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::arguments::Json;
 use super::style::Style;
-use super::template::Json;
 use super::{Answer, CliError, print_json};
 use crate::catalogue::Check;
 use crate::health::inside::Histories;

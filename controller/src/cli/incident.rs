@@ -1,15 +1,14 @@
 //! `allmende incident`.
 
 use clap::{Args, Subcommand};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::check::sign;
+use super::arguments::Json;
 use super::organisation::Changing;
-use super::status::local_time;
 use super::style::Style;
-use super::template::Json;
+use super::words::{length, local_time, standing};
 use super::{Answer, CliError, perform, print_json, table};
-use crate::model::{Incident, Name, Status};
+use crate::model::Name;
 use crate::operations::{AcknowledgeIncident, Controller};
 
 /// What can be asked about incidents.
@@ -83,7 +82,7 @@ async fn list(list: &List, controller: &Controller, style: Style) -> Result<Answ
         let rows = incidents.iter().map(|incident| {
             vec![
                 incident.id.to_string(),
-                state(incident, style),
+                standing(incident, style),
                 incident.key.to_string(),
                 incident.title.en.clone(),
                 local_time(incident.first_bad_at),
@@ -126,7 +125,7 @@ async fn show(show: &Show, controller: &Controller, style: Style) -> Result<Answ
         style.bold(&format!("Incident {}: {}", incident.id, incident.title.en))
     );
     println!("  check     {}", incident.key);
-    println!("  state     {}", state(&incident, style));
+    println!("  state     {}", standing(&incident, style));
     println!("  first bad {}", local_time(incident.first_bad_at));
     println!("  lasts     {}", length(incident.duration(now)));
     if let Some(acknowledged) = &incident.acknowledged {
@@ -151,41 +150,4 @@ async fn show(show: &Show, controller: &Controller, style: Style) -> Result<Answ
         println!("\nNext: allmende check show {}", incident.key);
     }
     Ok(Answer::Yes)
-}
-
-/// How an incident stands, in a sign and a word.
-pub fn state(incident: &Incident, style: Style) -> String {
-    match incident.recovered_at {
-        Some(_) => sign(Status::Ok, style).replace("ok", "over"),
-        None => sign(incident.severity, style),
-    }
-}
-
-/// A length of time in two words at most: `3 h 20 min`.
-pub fn length(time: SignedDuration) -> String {
-    let minutes = time.as_mins().max(0);
-    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
-        (0, 0, 0) => format!("{} s", time.as_secs().max(0)),
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_short() {
-        for (seconds, shown) in [
-            (5, "5 s"),
-            (65, "1 min"),
-            (12_000, "3 h 20 min"),
-            (100_000, "1 d 3 h"),
-            (-5, "0 s"),
-        ] {
-            assert_eq!(length(SignedDuration::from_secs(seconds)), shown);
-        }
-    }
 }

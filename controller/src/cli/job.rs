@@ -2,12 +2,11 @@
 
 use clap::{Args, Subcommand};
 
-use super::arguments::actor;
+use super::arguments::{Json, actor};
 use super::follow::Follower;
 use super::follow_job::{Interrupt, follow_job};
-use super::status::local_time;
 use super::style::Style;
-use super::template::Json;
+use super::words::local_time;
 use super::{Answer, CliError, print_json, table};
 use crate::model::{Job, JobId, JobState};
 use crate::operations::{Controller, Observer, cancel_job, retry_job};

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::arguments::Confirm;
+use super::arguments::{Confirm, Json};
 use super::style::Style;
-use super::template::Json;
 use super::{Answer, CliError, print_json, table};
 use crate::lab::{self, HostState, HostStatus, Lab, Release, UpOptions};
 

@@ -3,10 +3,10 @@
 use clap::Subcommand;
 use jiff::Timestamp;
 
+use super::arguments::Json;
 use super::organisation::Changing;
-use super::status::local_time;
 use super::style::Style;
-use super::template::Json;
+use super::words::local_time;
 use super::{Answer, CliError, perform, print_json, table};
 use crate::model::{MaintenancePlan, MaintenanceScope};
 use crate::operations::{AddMaintenance, Controller, EndMaintenance};

@@ -43,6 +43,7 @@ mod status;
 mod style;
 mod template;
 mod template_try;
+mod words;
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -115,7 +116,7 @@ enum Command {
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
     /// Shows organisations, hosts and services at a glance
-    Status(template::Json),
+    Status(arguments::Json),
     /// Writes organisations, hosts and services as text
     Export(inventory::Export),
     /// Takes over what `export` wrote, or what you wrote like it

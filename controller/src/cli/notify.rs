@@ -5,9 +5,9 @@ use std::io::{BufRead, IsTerminal};
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
+use super::arguments::Json;
 use super::organisation::Changing;
 use super::style::Style;
-use super::template::Json;
 use super::{Answer, CliError, carry_out, perform, print_json, table};
 use crate::model::{Delivery, DeliveryState, Name, Secret, Way};
 use crate::notify::needs_secret;

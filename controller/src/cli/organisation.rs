@@ -2,9 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::arguments::Confirm;
+use super::arguments::{Confirm, Json};
 use super::style::Style;
-use super::template::Json;
 use super::{Answer, CliError, perform, print_json, table};
 use crate::model::Name;
 use crate::operations::{AddOrganisation, Controller, EditOrganisation, RemoveOrganisation};

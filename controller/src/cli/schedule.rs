@@ -6,11 +6,10 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::arguments::Confirm;
+use super::arguments::{Confirm, Json};
 use super::organisation::{Changing, Show};
-use super::status::local_time;
 use super::style::Style;
-use super::template::Json;
+use super::words::local_time;
 use super::{Answer, CliError, carry_out, perform, print_json, table};
 use crate::model::{Due, Name, Recurrence, Schedule, Zone};
 use crate::operations::{

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::Confirm;
+use super::arguments::{Confirm, Json};
 use super::organisation::Changing;
 use super::style::Style;
-use super::template::Json;
 use super::{Answer, CliError, care_view, perform, print_json, show_preview, table};
 use crate::catalogue::{Care, ParameterType};
 use crate::model::{Secret, Service, ServiceRef};
@@ -197,10 +196,10 @@ async fn secret(arguments: &ShowSecret, controller: &Controller) -> Result<Answe
 
 fn state(service: &Service) -> String {
     match (&service.applied, service.begun) {
-        (Some(applied), _) => super::status::local_time(applied.at),
+        (Some(applied), _) => super::words::local_time(applied.at),
         (None, Some(begun)) => format!(
             "only half, an apply broke off ({})",
-            super::status::local_time(begun)
+            super::words::local_time(begun)
         ),
         (None, None) => "not yet".to_owned(),
     }

@@ -1,12 +1,10 @@
 //! `allmende status`: everything at a glance.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
-use super::host::locked;
-use super::incident::{length, state};
+use super::arguments::Json;
 use super::style::Style;
-use super::template::Json;
+use super::words::{length, local_time, locked, standing};
 use super::{Answer, CliError, print_json};
 use crate::model::{JobState, Service};
 use crate::operations::Controller;
@@ -43,7 +41,7 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
             .map_or(String::new(), |by| format!(", {} takes care of it", by.by));
         println!(
             "{}  {}: {} for {lasts}{taken}",
-            state(incident, style),
+            standing(incident, style),
             incident.key,
             incident.title.en
         );
@@ -114,11 +112,4 @@ fn service_line(service: &Service, style: Style) -> String {
         "{:16}  {:12}  {:12}  {address}  {state}",
         service.name, service.template, service.host
     )
-}
-
-/// A time as people here read it.
-pub fn local_time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system())
-        .strftime("%Y-%m-%d %H:%M")
-        .to_string()
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::arguments::Json;
 use super::style::Style;
 use super::template_try::{self, Try};
 use super::{Answer, CliError, care_view, print_json, table};
@@ -23,14 +24,6 @@ pub enum TemplateCommand {
     New(New),
     /// Tries a service template on a practice host, which is removed again; exit code 3 if something is wrong
     Try(Try),
-}
-
-/// Whether programs read the output.
-#[derive(Debug, Args)]
-pub struct Json {
-    /// Prints JSON for programs
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `template show`.
