@@ -68,7 +68,7 @@ impl Default for Settings {
             drift_minutes: 360,
             keep_jobs_days: 180,
             keep_answers_days: 3,
-            keep_hours_days: 60,
+            keep_hours_days: 30,
             keep_history_days: 800,
             deadman: Deadman::default(),
         }

@@ -102,7 +102,7 @@ async fn list(list: &List, controller: &Controller, style: Style) -> Result<Answ
 async fn show(show: &Show, controller: &Controller, style: Style) -> Result<Answer, CliError> {
     let watch = controller.store.watch();
     let incident = watch.incident(show.id).await?;
-    let timeline = watch.timeline(show.id).await?;
+    let timeline = watch.timeline(&incident).await?;
     let hidden: Vec<String> = match incident.recovered_at {
         None => watch
             .list()

@@ -108,6 +108,25 @@ pub fn unwatched(problems: &[(String, String)]) -> Answer {
     }
 }
 
+/// Channels by which nobody can be told of anything at present, each with how long that has been so.
+pub fn channels(failing: &[(Name, Duration)]) -> Answer {
+    let Some((name, lasts)) = failing.iter().max_by_key(|(_, lasts)| *lasts) else {
+        return Answer {
+            status: Status::Ok,
+            figure: figure(0, ""),
+            sentence: say("own.channels_work", json!({})),
+            advice: None,
+        };
+    };
+    let values = json!({ "count": failing.len(), "minutes": lasts.as_secs() / 60, "name": name.as_str() });
+    Answer {
+        status: Status::Warning,
+        figure: figure(failing.len() as u64, ""),
+        sentence: say("own.channels_fail", &values),
+        advice: Some(say("own.channels_fail_advice", &values)),
+    }
+}
+
 /// How late checks are.
 pub fn lag(late: Duration) -> Answer {
     let status = above(late, LATE);
@@ -236,6 +255,22 @@ mod tests {
         assert!(
             answer.sentence.de.contains("web1: the template base is wrong"),
             "{answer:?}"
+        );
+    }
+
+    #[test]
+    fn the_channel_that_fails_longest_is_named() {
+        assert_eq!(channels(&[]).status, Status::Ok);
+        let failing = [("mail", 600), ("chat", 7200)].map(|(name, seconds)| {
+            let name: Name = name.parse().expect("a name");
+            (name, Duration::from_secs(seconds))
+        });
+        let answer = channels(&failing);
+        assert_eq!(answer.status, Status::Warning);
+        assert!(answer.sentence.de.contains("chat"), "{answer:?}");
+        assert!(
+            answer.advice.expect("advice").en.contains("allmende notify test"),
+            "how to try it"
         );
     }
 

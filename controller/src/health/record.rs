@@ -36,6 +36,7 @@ mod tests {
     over_every_database!(
         a_run_of_bad_answers_is_one_incident_with_a_timeline,
         a_host_that_is_gone_hides_what_hangs_on_it,
+        what_is_told_in_another_way_is_an_incident_of_which_nobody_hears,
         a_web_server_that_is_down_hides_its_pages,
         maintenance_is_about_what_it_says_and_ends,
         what_is_asked_no_longer_is_over,
@@ -80,6 +81,7 @@ mod tests {
             let key: CheckKey = key.parse().expect("a key");
             Asked {
                 availability: key.id == "page",
+                quiet: false,
                 title: text(&key.id),
                 organisation: None,
                 host: Some("web1".parse().expect("a name")),
@@ -129,7 +131,7 @@ mod tests {
             note: "I look at it".to_owned(),
             until: None,
         };
-        watch.acknowledge(id, &by).await.expect("acknowledged");
+        watch.acknowledge(id, &by, world.now).await.expect("acknowledged");
         for _ in 0..2 {
             world
                 .answers(&[("web1:contact", Status::Ok), (page, Status::Ok)])
@@ -137,17 +139,37 @@ mod tests {
         }
         assert!(world.open().await.is_empty());
         let watch = world.store.watch();
+        let incident = watch.incident(id).await.expect("there");
         let kinds: Vec<String> = watch
-            .timeline(id)
+            .timeline(&incident)
             .await
             .expect("read")
             .into_iter()
             .map(|event| event.kind)
             .collect();
-        assert_eq!(kinds, ["opened", "acknowledged", "recovered"]);
-        let incident = watch.incident(id).await.expect("there");
+        assert_eq!(kinds, ["first_bad", "opened", "acknowledged", "recovered"]);
         assert_eq!(incident.duration(world.now), SignedDuration::from_mins(4));
-        assert!(watch.acknowledge(id, &by).await.is_err());
+        assert!(watch.acknowledge(id, &by, world.now).await.is_err());
+    }
+
+    async fn what_is_told_in_another_way_is_an_incident_of_which_nobody_hears(store: Store) {
+        let mut world = World::new(store);
+        for _ in 0..2 {
+            let mut channels = world.asked("allmende:channels", Status::Warning);
+            channels.quiet = true;
+            record(&world.store, &[(channels, RULES)])
+                .await
+                .expect("recorded");
+            world.now += SignedDuration::from_mins(1);
+        }
+        assert_eq!(world.open().await, ["allmende:channels"]);
+        let grouping = SignedDuration::ZERO;
+        let routed = world
+            .store
+            .notifications()
+            .route(grouping, world.now, |_, _, _, _| Vec::new())
+            .await;
+        assert_eq!(routed.expect("routed"), 0);
     }
 
     async fn a_web_server_that_is_down_hides_its_pages(store: Store) {

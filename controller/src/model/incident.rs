@@ -158,7 +158,8 @@ pub struct Acknowledgement {
 pub struct IncidentEvent {
     /// When.
     pub at: Timestamp,
-    /// `opened`, `worsened`, `eased`, `flapping`, `acknowledged`, `recovered`.
+    /// `first_bad`, `opened`, `worsened`, `eased`, `flapping`, `acknowledged`, `recovered`; `told` and `not_told` for messages to
+    /// people; `job` for what ran on its host meanwhile.
     pub kind: String,
     /// How bad it was then.
     pub severity: Status,

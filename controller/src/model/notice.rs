@@ -35,8 +35,6 @@ pub struct IncidentNotice {
     /// Until when somebody takes care of it, if they said an end.
     #[serde(default)]
     pub acknowledged_until: Option<Timestamp>,
-    /// Whether something else explains it, so that nobody is told.
-    pub hidden: bool,
 }
 
 /// What can happen to an incident.

@@ -5,7 +5,6 @@
 //! - In quiet hours only critical things are told; the rest waits until they end.
 //! - What is over before it was told is not told, neither the fault nor the recovery.
 //! - Of a recovery hears who may have heard of the fault, and after it.
-//! - What something else explains (`hidden`) is not told; that it is over is told to whoever heard of it before.
 
 use std::collections::BTreeMap;
 
@@ -68,9 +67,6 @@ pub fn decide(
 ) -> Vec<Telling> {
     match notice.kind {
         NoticeKind::Opened | NoticeKind::Worsened | NoticeKind::Flapping => {
-            if notice.hidden {
-                return Vec::new();
-            }
             tell(notice, rules, people, threads, now)
         }
         NoticeKind::Recovered => threads

@@ -73,7 +73,7 @@ impl Operation for AcknowledgeIncident {
             until: until.map(|until| Timestamp::now() + until),
         };
         let watch = context.controller().store.watch();
-        watch.acknowledge(self.id, &by).await?;
+        watch.acknowledge(self.id, &by, Timestamp::now()).await?;
         Ok(Outcome {
             message: format!(
                 "Incident {} is yours; nobody is reminded of it any more.",

@@ -86,6 +86,9 @@ every = "5s"
 path = "/root/pulse.pem"
 "#;
 
+/// A fault as people should learn of it: the check that gets an incident, its title, and what it says.
+type Fault = (&'static str, &'static str, &'static str);
+
 /// A watched host with the service `pulse`, a server, and somebody who is told.
 struct Watch {
     world: World,
@@ -169,9 +172,9 @@ impl Watch {
     }
 
     /// These checks get an incident each, and nothing else does; somebody is told of each once. Then `mend` mends it, and
-    /// somebody is told once that it is over.
+    /// somebody is told once that it is over. Each incident tells its story in order.
     #[track_caller]
-    fn fault(&self, keys: &[&str], titles: &[&str], mend: impl FnOnce()) {
+    fn fault(&self, faults: &[Fault], mend: impl FnOnce()) {
         let before = self.letterbox.told().len();
         let told = |kind: &str| {
             let mut told: Vec<String> = self.letterbox.told()[before..]
@@ -182,10 +185,10 @@ impl Watch {
             told.sort();
             told
         };
-        let mut titles: Vec<String> = titles.iter().map(ToString::to_string).collect();
+        let mut titles: Vec<String> = faults.iter().map(|(_, title, _)| title.to_string()).collect();
         titles.sort();
-        let expected: BTreeSet<String> = keys.iter().map(ToString::to_string).collect();
-        self.until(&format!("{keys:?} have incidents"), || {
+        let expected: BTreeSet<String> = faults.iter().map(|(key, ..)| key.to_string()).collect();
+        self.until(&format!("{expected:?} have incidents"), || {
             let open = self.open();
             assert!(open.is_subset(&expected), "{open:?} instead of {expected:?}");
             open == expected
@@ -197,6 +200,46 @@ impl Watch {
         assert_eq!(told("opened"), titles);
         assert_eq!(told("recovered"), titles);
         assert_eq!(told("worsened"), Vec::<String>::new());
+        for (key, _, words) in faults {
+            self.told_in_order(key, words);
+        }
+    }
+
+    /// The newest incident of a check has a timeline from the first bad answer to the message that it is over.
+    #[track_caller]
+    fn told_in_order(&self, key: &str, words: &str) {
+        let list = ["incident", "list", "--all", "--json"];
+        let incidents = self.world.run(&list).expect(0).json();
+        let incidents = incidents.as_array().into_iter().flatten();
+        let newest = incidents
+            .filter(|incident| incident["key"] == key)
+            .max_by_key(|incident| incident["id"].as_i64())
+            .expect("it is there");
+        let show = ["incident", "show", &newest["id"].to_string(), "--json"];
+        let timeline = self.world.run(&show).expect(0).json()["timeline"].clone();
+        let events = timeline.as_array().expect("events");
+        let kinds: Vec<&str> = events
+            .iter()
+            .filter_map(|event| event["kind"].as_str())
+            .filter(|kind| *kind != "job")
+            .collect();
+        assert_eq!(
+            kinds,
+            ["first_bad", "opened", "told", "recovered", "told"],
+            "{timeline}"
+        );
+        let opened = &events
+            .iter()
+            .find(|event| event["kind"] == "opened")
+            .expect("it is there")["sentence"];
+        assert!(
+            opened["en"].as_str().is_some_and(|said| said.contains(words)),
+            "{opened}"
+        );
+        assert!(
+            opened["de"].as_str().is_some_and(|said| !said.is_empty()),
+            "{opened}"
+        );
     }
 }
 
@@ -224,13 +267,20 @@ fn of_each_fault_people_hear_once_and_of_its_end_once_and_nothing_of_what_follow
         .host
         .run("mount -t tmpfs -o size=16m none /srv/pulse && head -c 16M /dev/zero > /srv/pulse/fill; cp /root/short.pem /root/pulse.pem && systemctl stop pulse.service")
         .expect(0);
-    let keys = [
-        "kita-sonne/pulse:paper",
-        "kita-sonne/pulse:process",
-        "kita-sonne/pulse:room",
+    let faults = [
+        ("kita-sonne/pulse:paper", "The certificate is good", "expires in"),
+        (
+            "kita-sonne/pulse:process",
+            "The service runs",
+            "pulse.service is not running: somebody or something stopped it",
+        ),
+        (
+            "kita-sonne/pulse:room",
+            "There is room",
+            "/srv/pulse is 100 % full",
+        ),
     ];
-    let titles = ["The certificate is good", "The service runs", "There is room"];
-    watch.fault(&keys, &titles, || {
+    watch.fault(&faults, || {
         assert_eq!(checks("ok"), 0, "the page is watched all the same");
         watch
             .host
@@ -241,7 +291,8 @@ fn of_each_fault_people_hear_once_and_of_its_end_once_and_nothing_of_what_follow
     // A host whose cable was pulled, and one that was switched off.
     for (away, back) in [("unplug", "plug"), ("stop", "start")] {
         watch.world.run(&["lab", away, &watch.host.name]).expect(0);
-        watch.fault(&["web1:contact"], &["The host can be reached over SSH"], || {
+        let fault = ("web1:contact", "The host can be reached over SSH", "web1 (");
+        watch.fault(&[fault], || {
             watch.world.run(&["lab", back, &watch.host.name]).expect(0);
         });
     }
@@ -254,7 +305,12 @@ fn of_a_file_that_somebody_changed_by_hand_people_hear_once_until_it_is_as_it_wa
         .host
         .run("echo '# by hand' >> /etc/systemd/system/pulse.service && systemctl daemon-reload")
         .expect(0);
-    watch.fault(&["web1:drift"], &["As it was set up"], || {
+    let fault = (
+        "web1:drift",
+        "As it was set up",
+        "/etc/systemd/system/pulse.service",
+    );
+    watch.fault(&[fault], || {
         let list = watch.world.run(&["incident", "list"]);
         let number = list.stdout.lines().find(|line| line.contains("web1:drift"));
         let number = number

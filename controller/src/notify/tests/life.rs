@@ -97,6 +97,17 @@ async fn what_comes_within_a_minute_is_one_message_and_so_is_what_recovers(store
         message("bea", "recovery", &[one]),
     ];
     assert_eq!(told(&hook)[2..], recoveries);
+    let incident = world.store.watch().incident(one).await.expect("there");
+    let timeline = world.store.watch().timeline(&incident).await.expect("read");
+    let story: Vec<(&str, &str)> = timeline
+        .iter()
+        .map(|event| (event.kind.as_str(), event.sentence.en.as_str()))
+        .collect();
+    assert_eq!(story.len(), 7, "{story:?}");
+    assert_eq!(story[0].0, "first_bad");
+    assert_eq!(story[2], ("told", "alert to Anna Muster by hook"));
+    assert_eq!(story[6].0, "told");
+    assert!(story[5].1.starts_with("all-clear"), "{story:?}");
 }
 
 async fn several_rules_for_one_person_and_channel_tell_once(store: Store) {

@@ -37,7 +37,6 @@ fn notice(incident: i64, severity: Status, kind: NoticeKind) -> IncidentNotice {
         since: at("2026-11-23T08:57:00Z"),
         at: at("2026-11-23T12:20:00Z"),
         acknowledged_until: None,
-        hidden: false,
     }
 }
 

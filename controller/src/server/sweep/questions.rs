@@ -55,6 +55,7 @@ enum Question {
     Lag,
     Schedules,
     Unwatched,
+    Channels,
 }
 
 impl Item {
@@ -127,6 +128,8 @@ impl Item {
             host: self.host_name().cloned(),
             depends_on: self.depends_on.clone(),
             availability,
+            // That a channel fails is told by another channel, by those who send.
+            quiet: matches!(self.question, Question::Channels),
             at,
             took_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
             answer,
@@ -143,6 +146,7 @@ pub async fn items(controller: &Controller, watched: Vec<Watched>) -> Result<Vec
         ("lag", Question::Lag),
         ("schedules", Question::Schedules),
         ("unwatched", Question::Unwatched),
+        ("channels", Question::Channels),
     ] {
         let key = CheckKey {
             subject: Subject::Controller,
@@ -286,6 +290,7 @@ impl Questions {
             Question::Disk => Some(disk(&self.controller.data_dir)),
             Question::Queue => Some(self.queue().await.unwrap_or_else(not_answered)),
             Question::Schedules => Some(self.schedules().await.unwrap_or_else(not_answered)),
+            Question::Channels => Some(self.channels().await.unwrap_or_else(not_answered)),
             Question::Unwatched => Some(health::unwatched(
                 &self.unwatched.lock().unwrap_or_else(PoisonError::into_inner),
             )),
@@ -326,6 +331,19 @@ impl Questions {
             .collect();
         let unreadable: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
         Ok(health::schedules(&missed, &unreadable))
+    }
+
+    async fn channels(&self) -> Result<Answer, OperationError> {
+        let channels = self.controller.store.notifications().channels().await?;
+        let now = Timestamp::now();
+        let failing: Vec<(Name, Duration)> = channels
+            .into_iter()
+            .filter_map(|(channel, health)| {
+                let lasts = now.duration_since(health.failing_since?);
+                Some((channel.name, Duration::try_from(lasts).unwrap_or_default()))
+            })
+            .collect();
+        Ok(health::channels(&failing))
     }
 
     async fn queue(&self) -> Result<Answer, OperationError> {

@@ -38,7 +38,6 @@ struct EventRow {
     title: String,
     first_bad_at: i64,
     acknowledged_until: Option<i64>,
-    hidden: i64,
 }
 
 impl EventRow {
@@ -61,7 +60,6 @@ impl EventRow {
             since: time(self.first_bad_at, &what)?,
             at: time(self.at, &what)?,
             acknowledged_until: optional_time(self.acknowledged_until, &what)?,
-            hidden: self.hidden != 0,
         }))
     }
 }
@@ -75,7 +73,7 @@ pub(super) async fn take_unrouted(
 ) -> Result<(usize, Vec<IncidentNotice>), StoreError> {
     let rows: Vec<EventRow> = query(
         "SELECT e.id, e.incident_id, e.kind, e.at, e.severity, e.sentence, e.advice, i.subject,
-             o.name AS organisation, i.title, i.first_bad_at, i.acknowledged_until, e.hidden
+             o.name AS organisation, i.title, i.first_bad_at, i.acknowledged_until
          FROM incident_events e JOIN incidents i ON i.id = e.incident_id
          LEFT JOIN organisations o ON o.id = i.organisation_id
          WHERE e.routed_at IS NULL ORDER BY e.id LIMIT $1",

@@ -29,6 +29,8 @@ pub struct Asked {
     pub depends_on: Vec<CheckKey>,
     /// Whether it says if the service can be used.
     pub availability: bool,
+    /// Whether its incidents are only kept, because people are told of it in another way.
+    pub quiet: bool,
     /// When it was asked.
     pub at: Timestamp,
     /// How long that took, in milliseconds.

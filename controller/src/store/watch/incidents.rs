@@ -4,13 +4,11 @@ use jiff::Timestamp;
 
 use super::Watch;
 use super::answers::{Asked, key};
-use crate::model::{
-    Acknowledgement, CheckKey, CheckState, Incident, IncidentChange, IncidentEvent, Name, Status, Text,
-};
+use crate::model::{Acknowledgement, CheckKey, CheckState, Incident, IncidentChange, Name, Status, Text};
+use crate::store::StoreError;
 use crate::store::columns::{from_json, from_word, name, optional_time, time, to_json};
 use crate::store::connection::Connection;
 use crate::store::query::{query, query_scalar};
-use crate::store::{StoreError, now};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -90,32 +88,11 @@ impl Watch<'_> {
         .read()
     }
 
-    /// What happened to an incident, in order.
-    pub async fn timeline(&self, id: i64) -> Result<Vec<IncidentEvent>, StoreError> {
-        let rows: Vec<(i64, String, String, String)> = query(
-            "SELECT at, kind, severity, sentence FROM incident_events WHERE incident_id = $1 ORDER BY id",
-        )
-        .bind(id)
-        .fetch_all(&self.0.read)
-        .await?;
-        rows.into_iter()
-            .map(|(at, kind, severity, sentence)| {
-                let what = format!("event of incident {id}");
-                Ok(IncidentEvent {
-                    at: time(at, &what)?,
-                    severity: from_word(&severity, &what)?,
-                    sentence: from_json(&sentence, &what)?,
-                    kind,
-                })
-            })
-            .collect()
-    }
-
     /// Somebody takes care of an incident.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] when there is none of this number that is not over.
-    pub async fn acknowledge(&self, id: i64, by: &Acknowledgement) -> Result<(), StoreError> {
+    pub async fn acknowledge(&self, id: i64, by: &Acknowledgement, at: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
         let severity: Option<(String,)> = query(
             "UPDATE incidents SET acknowledged_by = $2, acknowledged_until = $3, note = $4
@@ -139,16 +116,16 @@ impl Watch<'_> {
             en: format!("{} takes care of it: {}", by.by, by.note),
         };
         let severity = from_word(&severity, "incident")?;
-        tell(
-            &mut transaction,
-            id,
-            "acknowledged",
+        let event = Event {
+            incident: id,
+            kind: "acknowledged",
             severity,
-            &sentence,
-            None,
-            now(),
-        )
-        .await?;
+            sentence: &sentence,
+            advice: None,
+            at,
+            quiet: false,
+        };
+        tell(&mut transaction, event).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -201,17 +178,17 @@ pub(super) async fn change(
         .await?
     };
     let Some(id) = id else { return Ok(()) };
-    let advice = asked.answer.advice.as_ref();
-    tell(
-        connection,
-        id,
+    let event = Event {
+        incident: id,
         kind,
         severity,
-        &asked.answer.sentence,
-        advice,
-        asked.at,
-    )
-    .await
+        sentence: &asked.answer.sentence,
+        advice: asked.answer.advice.as_ref(),
+        at: asked.at,
+        // That something is less bad is no news to anybody's pocket.
+        quiet: asked.quiet || kind == "eased",
+    };
+    tell(connection, event).await
 }
 
 /// Closes the open incident of a check, if there is one.
@@ -234,32 +211,45 @@ pub(super) async fn close(
         return Ok(());
     };
     let severity = from_word(&severity, "incident")?;
-    tell(connection, id, "recovered", severity, sentence, None, at).await
+    let event = Event {
+        incident: id,
+        kind: "recovered",
+        severity,
+        sentence,
+        advice: None,
+        at,
+        // Who heard of the incident hears of its end.
+        quiet: false,
+    };
+    tell(connection, event).await
+}
+
+/// Something that happened to an incident.
+struct Event<'a> {
+    incident: i64,
+    kind: &'a str,
+    severity: Status,
+    sentence: &'a Text,
+    advice: Option<&'a Text>,
+    at: Timestamp,
+    /// Whether nobody is told of it.
+    quiet: bool,
 }
 
 /// Writes down what happened; whoever is told of it is decided later, by others.
-async fn tell(
-    connection: &mut Connection,
-    incident: i64,
-    kind: &str,
-    severity: Status,
-    sentence: &Text,
-    advice: Option<&Text>,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    // That something is less bad is no news to anybody's pocket.
-    let routed_at = (kind == "eased").then(|| at.as_millisecond());
+async fn tell(connection: &mut Connection, event: Event<'_>) -> Result<(), StoreError> {
+    let at = event.at.as_millisecond();
     query(
         "INSERT INTO incident_events (incident_id, at, kind, severity, sentence, advice, routed_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
-    .bind(incident)
-    .bind(at.as_millisecond())
-    .bind(kind)
-    .bind(severity.as_str())
-    .bind(to_json(sentence)?)
-    .bind(advice.map(to_json).transpose()?)
-    .bind(routed_at)
+    .bind(event.incident)
+    .bind(at)
+    .bind(event.kind)
+    .bind(event.severity.as_str())
+    .bind(to_json(event.sentence)?)
+    .bind(event.advice.map(to_json).transpose()?)
+    .bind(event.quiet.then_some(at))
     .execute(connection)
     .await?;
     Ok(())

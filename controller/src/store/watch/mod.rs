@@ -4,6 +4,7 @@ mod answers;
 mod history;
 mod incidents;
 mod maintenance;
+mod timeline;
 mod uptime;
 
 pub use answers::Asked;
