@@ -219,7 +219,7 @@ fn a_secret_on_the_command_line_is_refused_and_forgotten(world: &World) {
     world
         .run(&["service", "remove", "wiki", "--yes"])
         .expect(0)
-        .saying("whatever there is of it on web1 stays as it is");
+        .saying("nothing of it was ever brought onto web1");
 }
 
 fn a_secret_from_a_file_is_taken(world: &World) {
