@@ -11,6 +11,7 @@ format = 1
 name = "motto"
 title = { de = "Leitspruch", en = "Motto" }
 summary = { de = "Schreibt einen Satz.", en = "Writes a sentence." }
+no_backup = { de = "Der Satz steht in der Vorlage.", en = "The sentence stands in the template." }
 
 [params.words]
 type = "text"
