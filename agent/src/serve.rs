@@ -205,6 +205,10 @@ impl Session {
                 let _handing = lock(&self.handing);
                 self.hand_over(id, &run, answer);
             }
+            Request::BackUp { .. } => {
+                let message = "this agent cannot back up yet";
+                self.answer(id, Err(refusal(RefusalKind::Invalid, message)));
+            }
             Request::Execute(execution) => {
                 let answer = execute::execute(&self.layout, &execution, &asker);
                 self.answer(id, answer.map(Answer::Output));

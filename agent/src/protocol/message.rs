@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::{BackupOrder, BackupReport};
 use crate::observe::{Inquiry, Observations};
 use crate::resources::ResourceSpec;
 
@@ -138,8 +139,17 @@ pub enum Request {
     Execute(Execution),
     /// Looks at the host; changes nothing and may run beside an apply. Answer: [`Answer::Observations`].
     Observe(Inquiry),
+    /// Backs up a service. Events as it happens; answer: [`Answer::Backup`].
+    BackUp {
+        /// Names this run in the journal; letters, digits and `-`.
+        run: String,
+        /// Who asks, for whoever finds the host busy.
+        holder: String,
+        /// What is wanted.
+        order: BackupOrder,
+    },
     /// The report of a run that nobody took; it is dropped from the journal with this answer. The end of a run that lost its
-    /// controller is waited for. Answer: [`Answer::Report`].
+    /// controller is waited for. Answer: what the run would have answered.
     TakeReport {
         /// From [`Hello::waiting_reports`].
         run: String,
@@ -183,6 +193,8 @@ pub enum Answer {
     Output(Output),
     /// What was found on the host.
     Observations(Observations),
+    /// What a backup did.
+    Backup(BackupReport),
 }
 
 /// One program to run, once, outside of any desired state.
@@ -407,7 +419,7 @@ pub struct HandlerReport {
     pub left_over: bool,
 }
 
-/// Something that happens while an apply runs.
+/// Something that happens while a run goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
@@ -434,4 +446,19 @@ pub enum Event {
     Handled(HandlerReport),
     /// Nothing goes on before something else has ended; what that is, for people.
     Waiting(String),
+    /// The engine is about to be started: a channel with the command `allmende-agent bridge NAME` has to be opened.
+    Bridge(String),
+    /// How far a part is; at most once a second.
+    Progress {
+        /// Which part.
+        part: String,
+        /// Bytes read.
+        done_bytes: u64,
+        /// Bytes to read; 0 while nobody knows.
+        total_bytes: u64,
+        /// Files read.
+        done_files: u64,
+        /// Files to read; 0 while nobody knows.
+        total_files: u64,
+    },
 }

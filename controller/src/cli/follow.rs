@@ -14,6 +14,8 @@ use super::style::Style;
 use crate::model::{JobEvent, JobEventKind};
 use crate::operations::Observer;
 
+const MB: u64 = 1_000_000;
+
 /// Shows the events of jobs as they happen. One can follow several jobs at once.
 pub struct Follower {
     style: Style,
@@ -84,7 +86,6 @@ impl Follower {
     }
 
     fn progress(&self, what: &str, done: u64, total: u64) {
-        const MB: u64 = 1_000_000;
         let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
         let text = format!("{what}: {percent} % of {} MB", total.div_ceil(MB));
         if self.bars.is_some() {
@@ -135,6 +136,26 @@ impl Follower {
             Event::Handled(handler) => {
                 self.say(&format!("{} {host}: {}", self.style.yellow("↻"), handler.what));
             }
+            Event::Progress {
+                part,
+                done_bytes,
+                total_bytes,
+                done_files,
+                total_files,
+            } => {
+                let mut text = format!("{host} {part}: ");
+                if let Some(percent) = done_bytes.saturating_mul(100).checked_div(*total_bytes) {
+                    text.push_str(&format!("{percent} % of {} MB", total_bytes.div_ceil(MB)));
+                } else {
+                    text.push_str(&format!("{} MB", done_bytes.div_ceil(MB)));
+                }
+                if *total_files > 1 {
+                    text.push_str(&format!(", {done_files} of {total_files} files"));
+                }
+                self.now(host, text);
+            }
+            // Between controller and agent.
+            Event::Bridge(_) => {}
         }
     }
 }

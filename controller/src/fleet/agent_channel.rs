@@ -330,6 +330,7 @@ fn name_of(request: &Request) -> &'static str {
     match request {
         Request::Plan(_) => "comparing what is with what should be",
         Request::Apply { .. } => "making changes",
+        Request::BackUp { .. } => "backing up",
         Request::Blobs { .. } => "looking for files it already has",
         Request::PutBlob { .. } => "taking a file",
         Request::Execute(_) => "running a program",

@@ -224,6 +224,7 @@ impl Session {
             Answer::Blobs(_) => "a list of blobs",
             Answer::Output(_) => "what a program printed",
             Answer::Observations(_) => "what was found on the host",
+            Answer::Backup(_) => "a report of a backup",
         };
         FleetError::Protocol {
             host: self.host().clone(),
