@@ -42,7 +42,7 @@ pub struct Bindings {
     pub variables: Variables,
     /// All parameters that are not secrets, with the values they have.
     pub parameters: Parameters,
-    /// The release that the version belongs to.
+    /// The release that the version belongs to, or that the host's system ships.
     pub release: Option<Release>,
 }
 
@@ -63,6 +63,9 @@ pub fn bind(
         params: &manifest.params,
         vars: &manifest.vars,
         releases: &manifest.releases,
+        system: manifest
+            .released_by_host()
+            .then(|| format!("{} {}", surroundings.facts.os, surroundings.facts.release)),
         given,
         secrets,
         variables: surrounding_variables(manifest, surroundings),
@@ -119,6 +122,7 @@ pub fn bind_action(
         params: &action.params,
         vars: &no_vars,
         releases: &[],
+        system: None,
         given,
         secrets,
         variables: template.variables.clone(),
@@ -249,6 +253,8 @@ struct Binder<'a> {
     params: &'a IndexMap<String, Parameter>,
     vars: &'a IndexMap<String, toml::Value>,
     releases: &'a [Release],
+    /// The host's system, where it decides on the release.
+    system: Option<String>,
     given: &'a Parameters,
     secrets: &'a BTreeMap<String, Secret>,
     variables: Variables,
@@ -351,6 +357,14 @@ impl Binder<'_> {
     }
 
     fn find_release(&mut self) -> Result<Value, Problem> {
+        if let Some(system) = &self.system {
+            let ships = |release: &&Release| release.host.as_ref() == Some(system);
+            self.release = self.releases.iter().find(ships).cloned();
+            return Ok(match &self.release {
+                Some(release) => Value::from(Serde(release)),
+                None => Value::UNDEFINED,
+            });
+        }
         self.resolve("version")?;
         let version = self.variables["version"].to_string();
         let belongs = |release: &&Release| {

@@ -90,6 +90,13 @@ pub struct Manifest {
     pub privacy: Vec<toml::Table>,
 }
 
+impl Manifest {
+    /// Whether the host's system decides which release there is, and not a parameter `version`.
+    pub fn released_by_host(&self) -> bool {
+        self.releases.iter().any(|release| release.host.is_some())
+    }
+}
+
 /// What a template describes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,8 +123,12 @@ pub struct Login {
 /// A supported version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Release {
-    /// Matches the parameter `version` by its leading components.
+    /// Matches the parameter `version` by its leading components; with `host`, it is what that system ships.
     pub version: String,
+    /// The host's system, where it decides on the version: `os` and `release` of the host's facts. All releases of a template
+    /// have it, or none; on a host that matches none, `release` is undefined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The last day on which it gets security fixes, `YYYY-MM-DD`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_of_life: Option<jiff::civil::Date>,

@@ -253,6 +253,64 @@ fn a_version_without_release_is_refused_once_with_the_list() {
 }
 
 #[test]
+fn a_release_may_be_the_one_that_the_hosts_system_ships() {
+    let release = |system: &str| {
+        let rest =
+            format!("[[releases]]\nversion = \"1.22\"\nhost = \"{system}\"\nend_of_life = \"2028-06-30\"\n");
+        let (_folder, catalogue) = catalogue(&rest).expect("loads");
+        bound(&catalogue, &GIVEN).expect("binds").release
+    };
+    let release_there = release("debian 12").expect("it is the host's system");
+    assert_eq!(release_there.version, "1.22");
+    assert_eq!(release_there.end_of_life, Some(jiff::civil::date(2028, 6, 30)));
+    assert!(release("debian 13").is_none());
+    // A system that no release names is the template's to refuse.
+    let rest = r#"
+        [[releases]]
+        version = "1.26"
+        host = "debian 13"
+        [[requirements]]
+        that = "release is defined"
+        message = { de = "Nicht auf {{ host.os }} {{ host.release }}.", en = "Not on {{ host.os }} {{ host.release }}." }
+        [[checks]]
+        id = "end-of-life"
+        kind = "date"
+        when = "release is defined"
+        title = { de = "{{ release.version }}", en = "{{ release.version }}" }
+        advice = { de = "Neuer", en = "Newer" }
+        every = "1d"
+        date = "{{ release.end_of_life }}"
+    "#;
+    assert_eq!(refused(rest), "Not on debian 12.");
+    assert_eq!(care(rest).expect("is watched all the same").checks.len(), 0);
+}
+
+#[test]
+fn releases_go_by_the_hosts_system_all_of_them_or_by_a_parameter() {
+    let finding = |rest: &str| {
+        let (_folder, catalogue) = catalogue(rest).expect("loads");
+        let findings = lint(&catalogue, catalogue.get("x").expect("is there"));
+        findings
+            .into_iter()
+            .map(|finding| finding.0)
+            .find(|finding| finding.starts_with("releases"))
+    };
+    let of = |fields: &str| format!("[[releases]]\nversion = \"1\"\n{fields}\n");
+    let system = of("host = \"debian 12\"");
+    assert_eq!(finding(&system), None);
+    let mixed = finding(&(system + &of(""))).expect("a finding");
+    assert!(
+        mixed.contains("releases, 1: others have the field host"),
+        "{mixed}"
+    );
+    let neither = finding(&of("")).expect("a finding");
+    assert!(
+        neither.contains("a parameter version, or each of them"),
+        "{neither}"
+    );
+}
+
+#[test]
 fn templates_that_require_each_other_are_a_circle() {
     let (_folder, catalogue) = catalogue("").expect("loads");
     assert!(catalogue.with_requirements("x").is_ok());

@@ -222,7 +222,15 @@ fn page(template: &ServiceTemplate, style: Style) -> String {
                 Some(end) => format!("security fixes until {end}"),
                 None => "end of security fixes not known yet".to_owned(),
             };
-            text.push_str(&format!("  {}  {}\n", release.version, style.dim(&end)));
+            let with = match &release.host {
+                Some(system) => format!("with {system}, "),
+                None => String::new(),
+            };
+            text.push_str(&format!(
+                "  {}  {}\n",
+                release.version,
+                style.dim(&format!("{with}{end}"))
+            ));
         }
     }
     text.push_str(&care_view::summary(manifest, style));

@@ -234,10 +234,14 @@ impl Assembler<'_> {
         let notes = bindings
             .release
             .iter()
-            .filter_map(|release| Some((&release.version, release.end_of_life?)))
+            .filter_map(|release| Some((release, release.end_of_life?)))
             .filter(|(_, end)| *end < today)
-            .map(|(version, end)| {
-                format!("version {version} gets no security fixes since {end}: upgrade to a newer one")
+            .map(|(release, end)| {
+                let (what, way) = match &release.host {
+                    Some(system) => (system.clone(), "upgrade the host to a newer one"),
+                    None => (format!("version {}", release.version), "upgrade to a newer one"),
+                };
+                format!("{what} gets no security fixes since {end}: {way}")
             })
             .collect();
         Part {

@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use super::bindings::{Bindings, Surroundings};
 use super::error::{CatalogueError, Problem};
 use super::parameter::{Parameter, ParameterType};
-use super::template::Scope;
+use super::template::{Manifest, Scope};
 use super::{Catalogue, ServiceTemplate};
 use crate::model::{Name, Organisation, Parameters, Secret, Sector};
 
@@ -42,9 +42,7 @@ pub fn lint(catalogue: &Catalogue, template: &ServiceTemplate) -> Vec<Finding> {
     }
     findings.extend(parameters(&manifest.params, "params"));
     findings.extend(sections::names(manifest));
-    if !manifest.releases.is_empty() && !manifest.params.contains_key("version") {
-        findings.insert("releases: a template with releases needs a parameter version".to_owned());
-    }
+    findings.extend(releases(manifest));
     if manifest.scope == Scope::Service && manifest.backup.is_some() == manifest.no_backup.is_some() {
         findings.insert(
             "backup: a service has either [backup], or no_backup with the reason why nothing of it belongs in one".to_owned(),
@@ -86,6 +84,23 @@ pub fn lint(catalogue: &Catalogue, template: &ServiceTemplate) -> Vec<Finding> {
     findings.into_iter().map(Finding).collect()
 }
 
+/// What is wrong with the list of releases.
+fn releases(manifest: &Manifest) -> Option<String> {
+    if !manifest.released_by_host() {
+        return (!manifest.releases.is_empty() && !manifest.params.contains_key("version")).then(|| {
+            "releases: they need a parameter version, or each of them the host's system in the field host"
+                .to_owned()
+        });
+    }
+    let alone = manifest.releases.iter().find(|release| release.host.is_none());
+    alone.map(|release| {
+        format!(
+            "releases, {}: others have the field host, so this one needs it, too",
+            release.version
+        )
+    })
+}
+
 /// What is wrong with the definitions of parameters.
 fn parameters(params: &IndexMap<String, Parameter>, place: &str) -> Vec<String> {
     let mut findings = Vec::new();
@@ -118,7 +133,7 @@ fn parameters(params: &IndexMap<String, Parameter>, place: &str) -> Vec<String> 
 fn variations(template: &ServiceTemplate) -> Vec<Parameters> {
     let manifest = &template.manifest;
     let mut all = values(&manifest.params);
-    for release in &manifest.releases {
+    for release in manifest.releases.iter().filter(|release| release.host.is_none()) {
         let mut given = all[0].clone();
         given.insert("version".to_owned(), format!("{}.0.1", release.version));
         all.push(given);

@@ -85,7 +85,7 @@ pub(super) fn unused(catalogue: &Catalogue, template: &ServiceTemplate) -> Vec<S
         headings.extend(entry.heading.clone());
         notified.extend(entry.notify.iter().cloned());
     }
-    if !manifest.releases.is_empty() {
+    if !manifest.releases.is_empty() && !manifest.released_by_host() {
         variables.insert("version".to_owned());
     }
     let mut findings = Vec::new();

@@ -5,6 +5,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
+use crate::catalogue::Question;
 use crate::model::{Applied, HostKey, Parameters, Sector};
 
 fn name(text: &str) -> Name {
@@ -174,6 +175,30 @@ async fn checks_of_templates_and_of_people_are_watched_with_whom_they_concern() 
     once.sort();
     once.dedup();
     assert_eq!(once.len(), keys.len(), "{keys:?}");
+}
+
+#[tokio::test]
+async fn the_end_of_support_is_watched_of_each_system_and_of_what_it_ships() {
+    let mut ubuntu = host("noble");
+    (ubuntu.facts.os, ubuntu.facts.release) = ("ubuntu".to_owned(), "24.04".to_owned());
+    let mut unknown = host("sid");
+    unknown.facts.release = "sid".to_owned();
+    let (_folder, controller) = controller([host("web1"), ubuntu, unknown]).await;
+    serve(&controller, "kita-sonne", "wiki", "web1", "wiki.kita.test").await;
+    let list = controller.watched().await.expect("is worked out");
+    let end = |key: &str| match &find(&list, key).check.question {
+        Question::Date(check) => check.date.to_string(),
+        other => panic!("{key}: {other:?}"),
+    };
+    assert_eq!(end("web1:support"), "2030-06-30");
+    assert_eq!(end("noble:support"), "2029-05-31");
+    assert_eq!(end("kita-sonne/wiki:end-of-life"), "2030-06-30");
+    assert_eq!(
+        find(&list, "kita-sonne/wiki:end-of-life").check.needs,
+        ["support"]
+    );
+    assert!(!keys(&list).contains(&"sid:support".to_owned()));
+    assert_eq!(list.problems, []);
 }
 
 #[tokio::test]
