@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 7] = [
     &["cli"],
     &["server"],
     &["operations"],
-    &["provision", "lab", "health", "notify"],
+    &["provision", "backup", "lab", "health", "notify"],
     &["fleet", "vault", "catalogue"],
     &["store", "settings"],
     &["model"],

@@ -1,5 +1,12 @@
 //! Allmende: the IT department of small non-profits, in a box. The controller.
 
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "backups arrive in steps, their types first; goes with the last step"
+)]
+
+mod backup;
 mod catalogue;
 mod cli;
 mod fleet;

@@ -1,5 +1,6 @@
 //! Plain types: what the words of Allmende mean. No input, no output.
 
+mod backup;
 mod channel;
 mod domain;
 mod host;
@@ -14,13 +15,17 @@ mod organisation;
 mod person;
 mod recipient;
 mod recurrence;
+mod retention;
 mod schedule;
 mod secret;
 mod service;
+mod size;
+mod target;
 mod text;
 mod watch;
 mod zone;
 
+pub use backup::{Backup, BackupId, BackupOutcome, Drill, DrillId, DrillOutcome, Part, Snapshot};
 pub use channel::{Channel, ChannelHealth, ChannelKind, Encryption, Server, Way, is_loopback};
 pub use domain::is_public_name;
 pub use host::{Host, HostKey, HostLock, MonthlyCost};
@@ -41,9 +46,12 @@ pub use organisation::{Contact, Organisation, Sector};
 pub use person::{Actor, Role};
 pub use recipient::{QuietHours, Recipient, Rule, Threshold};
 pub use recurrence::Recurrence;
+pub use retention::Retention;
 pub use schedule::{Due, Pause, Schedule};
 pub use secret::Secret;
 pub use service::{Applied, Parameters, Service};
+pub use size::Size;
+pub use target::{IntegrityCheck, Location, Repository, Target, TargetKind, TargetSize};
 pub use text::{Language, Text};
 pub use watch::{AddedCheck, Answer, CheckKey, Figure, Status, Subject};
 pub use zone::Zone;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use crate::model::Name;
+use crate::model::{Name, Size};
 
 /// A time from its column.
 pub(super) fn time(millis: i64, what: &str) -> Result<Timestamp, StoreError> {
@@ -20,6 +20,23 @@ pub(super) fn optional_time(millis: Option<i64>, what: &str) -> Result<Option<Ti
 /// A name from its column.
 pub(super) fn name(text: String, what: &str) -> Result<Name, StoreError> {
     text.parse().map_err(|error| StoreError::damaged(what, error))
+}
+
+/// A number for its column, which holds at most 2^63 - 1.
+pub(super) fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A size that may be missing, for its column.
+pub(super) fn optional_count(size: Option<Size>) -> Option<i64> {
+    size.map(|size| count(size.0))
+}
+
+/// A size from its column.
+pub(super) fn size(bytes: i64, what: &str) -> Result<Size, StoreError> {
+    u64::try_from(bytes)
+        .map(Size)
+        .map_err(|error| StoreError::damaged(what, error))
 }
 
 /// A value as JSON, for its column.

@@ -5,10 +5,12 @@
 //! about it, a claim and the locks of its hosts.
 
 mod audit;
+mod backups;
 mod checks;
 mod claims;
 mod columns;
 mod connection;
+mod drills;
 mod duties;
 mod error;
 mod hosts;
@@ -24,6 +26,7 @@ mod schedules;
 mod secrets;
 mod servers;
 mod services;
+mod targets;
 #[cfg(test)]
 pub(crate) mod tests;
 mod watch;
@@ -34,8 +37,10 @@ use connection::{Pool, Transaction, Writer};
 use jiff::Timestamp;
 
 pub use audit::{Audit, AuditPhase, AuditRecord, AuditVerdict, Seal};
+pub use backups::{Backups, EndedBackup, NewBackup};
 pub use checks::Checks;
 pub use claims::{Claim, Claimed};
+pub use drills::Drills;
 pub use error::StoreError;
 pub use hosts::Hosts;
 pub use jobs::{Jobs, NewJob};
@@ -47,6 +52,7 @@ pub use schedules::{DueSchedule, ScheduleRun, Schedules, Serving, Start};
 pub use secrets::Secrets;
 pub use servers::Servers;
 pub use services::Services;
+pub use targets::Targets;
 pub use watch::{Asked, Keep, RollupSpan, Sample, Watch};
 
 /// What the database is called in the data directory.
@@ -107,6 +113,21 @@ impl Store {
     /// The audit log.
     pub fn audit(&self) -> Audit<'_> {
         Audit(self)
+    }
+
+    /// Targets and the repositories in them.
+    pub fn targets(&self) -> Targets<'_> {
+        Targets(self)
+    }
+
+    /// Backups and their snapshots.
+    pub fn backups(&self) -> Backups<'_> {
+        Backups(self)
+    }
+
+    /// Drills.
+    pub fn drills(&self) -> Drills<'_> {
+        Drills(self)
     }
 
     /// Channels, people who are told, rules, and messages on their way.

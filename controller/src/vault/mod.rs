@@ -33,6 +33,8 @@ pub enum SecretScope {
     Host(Name),
     /// A service's: organisation and name. Encrypted with the organisation's key.
     Service(Name, Name),
+    /// An organisation's, for its repositories. They stay when a service or the organisation goes, as its backups do.
+    Backups(Name),
 }
 
 impl SecretScope {
@@ -41,12 +43,14 @@ impl SecretScope {
         match self {
             Self::Controller | Self::Host(_) => "controller".to_owned(),
             Self::Service(organisation, _) => format!("organisation {organisation}"),
+            Self::Backups(organisation) => format!("backups {organisation}"),
         }
     }
 
+    /// The organisation with which the data key goes.
     fn organisation(&self) -> Option<&Name> {
         match self {
-            Self::Controller | Self::Host(_) => None,
+            Self::Controller | Self::Host(_) | Self::Backups(_) => None,
             Self::Service(organisation, _) => Some(organisation),
         }
     }
@@ -57,6 +61,7 @@ impl SecretScope {
             Self::Controller => "controller/".to_owned(),
             Self::Host(host) => format!("host {host}/"),
             Self::Service(_, service) => format!("service {service}/"),
+            Self::Backups(_) => "backups/".to_owned(),
         }
     }
 }
@@ -67,6 +72,7 @@ impl fmt::Display for SecretScope {
             Self::Controller => f.write_str("controller"),
             Self::Host(host) => write!(f, "host {host}"),
             Self::Service(organisation, service) => write!(f, "service {organisation}/{service}"),
+            Self::Backups(organisation) => write!(f, "backups of {organisation}"),
         }
     }
 }

@@ -128,6 +128,25 @@ async fn a_scope_is_forgotten_alone() {
     assert!(vault.get(&other, "a").await.expect("read").is_some());
 }
 
+#[tokio::test]
+async fn what_opens_backups_stays_when_their_service_and_organisation_go() {
+    let (_folder, vault) = vault().await;
+    let backups = SecretScope::Backups(name("kita-sonne"));
+    let secret = Secret::new(PLAIN.to_owned());
+    vault.put(&scope(), "a", &secret).await.expect("kept");
+    vault.put(&backups, "a", &secret).await.expect("kept");
+    vault.remove_scope(&scope()).await.expect("forgotten");
+    let organisation = name("kita-sonne");
+    vault
+        .store
+        .organisations()
+        .remove(&organisation)
+        .await
+        .expect("removed");
+    assert_eq!(vault.get(&backups, "a").await.expect("read"), Some(secret));
+    assert_eq!(vault.get(&scope(), "a").await.expect("read"), None);
+}
+
 #[test]
 fn passwords_have_their_length_and_differ() {
     let one = generate_password(24).expect("made");

@@ -1,6 +1,7 @@
 //! The store's tests take a store, and run over every database that there is.
 
 mod audit;
+mod backups;
 mod checks;
 mod inventory;
 mod jobs;

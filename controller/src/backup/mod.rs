@@ -1,0 +1,7 @@
+//! Backups: where they go, what is kept of them, how restic is asked.
+
+mod secrets;
+mod serving;
+
+pub use secrets::{ESCROW, credential, repository_password};
+pub use serving::Serving;
