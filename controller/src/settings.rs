@@ -36,6 +36,27 @@ pub struct Settings {
     pub keep_history_days: u32,
     /// The dead-man's switch.
     pub deadman: Deadman,
+    /// Where copies of Allmende's own data go; without it, only where somebody asks for one.
+    pub self_backup: Option<SelfBackup>,
+}
+
+/// Where copies of Allmende's own data go. See `docs/controller-backup.md`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfBackup {
+    /// The folder: another disk, or something that is mounted; not where the data are.
+    pub folder: PathBuf,
+    /// How many copies are kept there; the oldest go first.
+    #[serde(default = "SelfBackup::keep")]
+    pub keep: usize,
+    /// The file whose first line is the passphrase, in the data directory if its path does not begin with `/`; its owner's alone.
+    pub passphrase_file: PathBuf,
+}
+
+impl SelfBackup {
+    fn keep() -> usize {
+        14
+    }
 }
 
 /// The dead-man's switch: what tells people that the controller itself is gone.
@@ -71,6 +92,7 @@ impl Default for Settings {
             keep_hours_days: 30,
             keep_history_days: 800,
             deadman: Deadman::default(),
+            self_backup: None,
         }
     }
 }
@@ -108,12 +130,20 @@ impl Settings {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(SettingsError::Unreadable { path, source }),
         };
+        Self::parse(&text, &path)
+    }
+
+    /// Reads settings from the text of the file at `path`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Wrong`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
         // What is wrong is shown with its line, in which somebody may have written a password.
         let wrong = |problem: String| SettingsError::Wrong {
-            path: path.clone(),
+            path: path.to_owned(),
             problem: without_passwords(&problem),
         };
-        let settings: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let settings: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         if settings.parallel_hosts == 0 {
             return Err(wrong("parallel_hosts must be at least 1".to_owned()));
         }
@@ -131,12 +161,25 @@ impl Settings {
                 "database_password_file is of no use without database".to_owned(),
             ));
         }
+        if settings.self_backup.as_ref().is_some_and(|own| own.keep == 0) {
+            return Err(wrong("self_backup.keep must be at least 1".to_owned()));
+        }
         if settings.deadman.away_minutes < 2 {
             return Err(wrong(
                 "deadman.away_minutes must be at least 2: the heart beats once a minute".to_owned(),
             ));
         }
         Ok(settings)
+    }
+
+    /// What the settings name and what they are of no use without.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let passphrase = self.self_backup.as_ref().map(|own| &own.passphrase_file);
+        self.templates
+            .iter()
+            .chain(&self.database_password_file)
+            .chain(passphrase)
+            .map(PathBuf::as_path)
     }
 }
 
@@ -180,7 +223,12 @@ mod tests {
         write("listen = \"0.0.0.0:9425\"\n");
         let error = Settings::load(folder.path()).expect_err("refused").to_string();
         assert!(error.contains("127.0.0.1"), "{error}");
-        for bad in ["parallel_hosts = 0\n", "[deadman]\naway_minutes = 1\n"] {
+        for bad in [
+            "parallel_hosts = 0\n",
+            "[deadman]\naway_minutes = 1\n",
+            "[self_backup]\nfolder = \"/mnt\"\n",
+            "[self_backup]\nfolder = \"/mnt\"\npassphrase_file = \"p\"\nkeep = 0\n",
+        ] {
             write(bad);
             assert!(Settings::load(folder.path()).is_err(), "{bad}");
         }

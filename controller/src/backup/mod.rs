@@ -1,5 +1,6 @@
-//! Backups: where they go, what is kept of them, how restic is asked.
+//! Backups: where they go, what is kept of them, how restic is asked; and copies of Allmende's own data.
 
+pub mod own;
 mod secrets;
 mod serving;
 

@@ -21,6 +21,7 @@ mod authority;
 mod care_view;
 mod check;
 mod check_view;
+mod controller;
 mod demo;
 mod follow;
 mod follow_job;
@@ -142,6 +143,8 @@ enum Command {
     /// The certificate authority for services with tls = internal
     #[command(subcommand)]
     Authority(authority::AuthorityCommand),
+    #[command(subcommand)]
+    Controller(controller::ControllerCommand),
     /// Practice hosts: throwaway Debian machines on this computer
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -248,6 +251,12 @@ impl Cli {
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
             Command::Authority(command) => authority::run(command, &self.open().await?, style).await,
+            Command::Controller(controller::ControllerCommand::Backup(command)) => {
+                controller::backup(command, &self.open().await?, style).await
+            }
+            Command::Controller(controller::ControllerCommand::Restore(command)) => {
+                controller::restore(command, &self.data_dir(), style).await
+            }
             Command::Lab(command) => lab::run(command, &self.data_dir(), style).await,
             Command::Demo(command) => demo::run(command, &self.data_dir(), style).await,
             Command::Completions(command) => Ok(pages::completions(command)),

@@ -16,6 +16,9 @@ const LONG_WAIT: (Duration, Duration) = (Duration::from_secs(600), Duration::fro
 /// Checks that are later than this need somebody soon, and now.
 const LATE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
+/// A copy of Allmende's own data that is older than this needs somebody soon.
+const OLD_COPY: Duration = Duration::from_secs(8 * 86_400);
+
 /// The room that is left for Allmende's data.
 pub fn disk(folder: &str, free_bytes: u64, total_bytes: u64) -> Answer {
     let free = free_bytes
@@ -124,6 +127,26 @@ pub fn channels(failing: &[(Name, Duration)]) -> Answer {
         figure: figure(failing.len() as u64, ""),
         sentence: say("own.channels_fail", &values),
         advice: Some(say("own.channels_fail_advice", &values)),
+    }
+}
+
+/// How old the newest copy of Allmende's own data is; none when there is none. They lie in `folder`, or wherever people put them.
+pub fn own_backup(age: Option<Duration>, folder: Option<&str>) -> Answer {
+    let days = age.map(|age| age.as_secs() / 86_400);
+    let values = json!({ "days": days, "folder": folder });
+    let sentence = match days {
+        Some(_) => say("own.backup", &values),
+        None => say("own.no_backup", &values),
+    };
+    let fresh = age.is_some_and(|age| age <= OLD_COPY);
+    Answer {
+        status: if fresh { Status::Ok } else { Status::Warning },
+        figure: days.and_then(|days| figure(days, "d")),
+        sentence,
+        advice: (!fresh).then(|| match folder {
+            Some(_) => say("own.backup_scheduled_advice", &values),
+            None => say("own.backup_advice", &values),
+        }),
     }
 }
 
@@ -272,6 +295,20 @@ mod tests {
             answer.advice.expect("advice").en.contains("allmende notify test"),
             "how to try it"
         );
+    }
+
+    #[test]
+    fn an_old_copy_of_allmendes_own_data_and_a_missing_one_are_told() {
+        let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+        assert_eq!(own_backup(days(8), None).status, Status::Ok);
+        let old = own_backup(days(9), Some("/mnt/copies"));
+        assert_eq!(old.status, Status::Warning);
+        assert!(old.sentence.de.contains("9 Tage"), "{old:?}");
+        assert!(old.advice.expect("advice").en.contains("/mnt/copies"));
+        let none = own_backup(None, None);
+        assert_eq!(none.status, Status::Warning);
+        let advice = none.advice.expect("advice");
+        assert!(advice.de.contains("allmende controller backup"), "{advice:?}");
     }
 
     #[test]

@@ -24,11 +24,25 @@ impl Database {
     /// # Errors
     /// What is wrong with the address or the file of its password.
     pub(super) fn of(settings: &Settings, data_dir: &Path) -> Result<Self, OperationError> {
+        Self::with_files_in(settings, &[data_dir])
+    }
+
+    /// The same, with the file of the password in the first of these folders that has it.
+    ///
+    /// # Errors
+    /// As [`Database::of`].
+    pub(super) fn with_files_in(settings: &Settings, folders: &[&Path]) -> Result<Self, OperationError> {
+        let place = |path: &Path| {
+            let mut places = folders.iter().map(|folder| folder.join(path));
+            places
+                .find(|path| path.exists())
+                .unwrap_or_else(|| folders[0].join(path))
+        };
         let Some(address) = &settings.database else {
-            return Ok(Self::File(data_dir.join(FILE_NAME)));
+            return Ok(Self::File(folders[0].join(FILE_NAME)));
         };
         let password = match &settings.database_password_file {
-            Some(path) => Some(password(&data_dir.join(path))?),
+            Some(path) => Some(first_line("the database's password", &place(path))?),
             None => None,
         };
         let password = password.as_ref().map(|password| password.as_str());
@@ -47,13 +61,13 @@ impl Database {
     }
 }
 
-/// The password in a file that nobody else may read: its first line.
-fn password(path: &Path) -> Result<Zeroizing<String>, OperationError> {
+/// The first line of a file that nobody else may read.
+///
+/// # Errors
+/// When it cannot be read, others may read it, or the line is empty.
+pub(super) fn first_line(what: &str, path: &Path) -> Result<Zeroizing<String>, OperationError> {
     let refuse = |reason: String| {
-        OperationError::Refused(format!(
-            "cannot read the database's password in {}: {reason}",
-            path.display()
-        ))
+        OperationError::Refused(format!("cannot read {what} in {}: {reason}", path.display()))
     };
     let metadata = fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
     if metadata.mode() & 0o077 != 0 {

@@ -1,5 +1,6 @@
 //! Why an operation was not done.
 
+use crate::backup::own::OwnBackupError;
 use crate::catalogue::CatalogueError;
 use crate::fleet::{FleetError, InvalidKey};
 use crate::model::{JobId, Name};
@@ -88,6 +89,9 @@ pub enum OperationError {
     /// Sending messages.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// A copy of Allmende's own data.
+    #[error(transparent)]
+    OwnBackup(#[from] OwnBackupError),
     /// The settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),

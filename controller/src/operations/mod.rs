@@ -22,6 +22,7 @@ mod maintenance;
 mod notify;
 mod observation;
 mod organisation;
+mod own_backup;
 mod queue;
 mod registry;
 mod runner;
@@ -61,6 +62,7 @@ pub use notify::{
     TestChannel,
 };
 pub use organisation::{AddOrganisation, EditOrganisation, RemoveOrganisation};
+pub use own_backup::{BackUpController, Restoration, Restored, check_passphrase, passphrase_in};
 pub use queue::{cancel_job, retry_job};
 pub use registry::Request;
 pub use runner::{

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    ApplyHost, ClaimedJob, Controller, LockHost, Observer, Operation, OperationError, Prepared,
-    RemoveService, Risk, Scope, UnlockHost, hand_over, prepare,
+    ApplyHost, BackUpController, ClaimedJob, Controller, LockHost, Observer, Operation, OperationError,
+    Prepared, RemoveService, Risk, Scope, UnlockHost, hand_over, prepare,
 };
 use crate::model::{Actor, Job, JobId, Outcome, Role};
 
@@ -119,7 +119,7 @@ macro_rules! requests {
     };
 }
 
-requests!(ApplyHost, RemoveService, LockHost, UnlockHost);
+requests!(ApplyHost, BackUpController, RemoveService, LockHost, UnlockHost);
 
 impl Request {
     /// What a job asks for.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::columns::{time, to_json};
+use super::columns::{optional_time, time, to_json};
 use super::connection::Connection;
 use super::query::{query, query_scalar, storable};
 use super::{Store, StoreError, now};
@@ -194,6 +194,18 @@ async fn head(connection: &mut Connection) -> Result<Option<Head>, StoreError> {
 }
 
 impl Audit<'_> {
+    /// When an operation last succeeded; none when it never did.
+    pub async fn last_success(&self, operation: &str) -> Result<Option<Timestamp>, StoreError> {
+        let at = query_scalar(
+            "SELECT at FROM audit WHERE operation = $1 AND phase = $2 ORDER BY sequence DESC LIMIT 1",
+        )
+        .bind(operation)
+        .bind(AuditPhase::Succeeded.as_str())
+        .fetch_optional(&self.0.read)
+        .await?;
+        optional_time(at, "audit")
+    }
+
     /// Writes an entry at the end.
     ///
     /// # Errors

@@ -71,7 +71,6 @@ impl Pool {
         }))
     }
 
-    #[cfg(test)]
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,

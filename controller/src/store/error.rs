@@ -65,6 +65,9 @@ pub enum StoreError {
         /// The first migration that this version does not know.
         migration: i64,
     },
+    /// It should be empty and is not.
+    #[error("there are data in the database {0} already: only an empty one can be filled")]
+    NotEmpty(String),
     /// It cannot be opened.
     #[error("cannot open the database {place}: {reason}")]
     Open {

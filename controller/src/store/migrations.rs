@@ -36,10 +36,7 @@ impl Store {
         }
         // Two processes may come here at once: the second waits, and finds nothing left to do.
         let mut transaction = self.begin().await?;
-        match transaction.line() {
-            Line::Sqlite(line) => migrator.run_direct(None, line, false).await?,
-            Line::Postgres(line) => migrator.run_direct(None, line, false).await?,
-        }
+        run_to(migrator, &mut transaction, None).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -68,8 +65,21 @@ impl Store {
     }
 }
 
+/// Brings a database up to a migration, or up to date, within a transaction.
+pub(super) async fn run_to(
+    migrator: &Migrator,
+    connection: &mut Connection,
+    migration: Option<i64>,
+) -> Result<(), StoreError> {
+    match connection.line() {
+        Line::Sqlite(line) => migrator.run_direct(migration, line, false).await?,
+        Line::Postgres(line) => migrator.run_direct(migration, line, false).await?,
+    }
+    Ok(())
+}
+
 /// The migrations that the database has, with their checksums; none in a new database.
-async fn applied(connection: &mut Connection) -> Result<BTreeMap<i64, Vec<u8>>, StoreError> {
+pub(super) async fn applied(connection: &mut Connection) -> Result<BTreeMap<i64, Vec<u8>>, StoreError> {
     let tables: Vec<String> = match connection.line() {
         Line::Sqlite(_) => query_scalar("SELECT name FROM sqlite_master"),
         Line::Postgres(_) => query_scalar(

@@ -10,6 +10,7 @@ mod checks;
 mod claims;
 mod columns;
 mod connection;
+mod copy;
 mod drills;
 mod duties;
 mod error;
@@ -40,6 +41,7 @@ pub use audit::{Audit, AuditPhase, AuditRecord, AuditVerdict, Seal};
 pub use backups::{Backups, EndedBackup, NewBackup};
 pub use checks::Checks;
 pub use claims::{Claim, Claimed};
+pub use copy::{Cell, Snapshot, Table};
 pub use drills::Drills;
 pub use error::StoreError;
 pub use hosts::Hosts;
@@ -174,7 +176,6 @@ impl Store {
     }
 
     /// Closes all connections; what was written is then in the one file.
-    #[cfg(test)]
     pub async fn close(&self) {
         self.read.close().await;
         self.write.0.close().await;

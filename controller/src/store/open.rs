@@ -26,6 +26,16 @@ impl Store {
     /// # Errors
     /// Says what is wrong with the file or directory: newer than this program, corrupt, read-only, not permitted.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_as_it_is(path).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// The same, without bringing it up to date: for [`Store::fill`].
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_as_it_is(path: &Path) -> Result<Self, StoreError> {
         prepare(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -55,14 +65,12 @@ impl Store {
             .max_connections(4)
             .test_before_acquire(false)
             .connect_lazy_with(options.read_only(true));
-        let store = Self {
+        Ok(Self {
             write: Writer(Pool::Sqlite(write)),
             read: Pool::Sqlite(read),
             place: path.display().to_string(),
             seal: Arc::new(OnceLock::new()),
-        };
-        store.migrate().await?;
-        Ok(store)
+        })
     }
 }
 

@@ -122,6 +122,16 @@ impl Store {
     /// # Errors
     /// Says what stands in the way: not reached, not let in, not ours, newer than this program.
     pub async fn connect(address: &PostgresAddress) -> Result<Self, StoreError> {
+        let store = Self::connect_as_it_is(address).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// The same, without bringing it up to date: for [`Store::fill`].
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub async fn connect_as_it_is(address: &PostgresAddress) -> Result<Self, StoreError> {
         let PostgresAddress { options, shown } = address;
         // A pool would try until its time is over, and then not say why it failed.
         let probe = tokio::time::timeout(PATIENCE, sqlx::PgConnection::connect_with(options))
@@ -143,7 +153,6 @@ impl Store {
         // Closed already, if this fails: its socket goes away with it.
         let _ = probe.close().await;
         store.check_encoding().await.map_err(|error| error.at(shown))?;
-        store.migrate().await?;
         Ok(store)
     }
 

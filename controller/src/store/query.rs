@@ -5,7 +5,7 @@
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, Error, FromRow};
+use sqlx::{Arguments, AssertSqlSafe, Error, FromRow, SqlSafeStr as _, SqlStr};
 
 use super::connection::{Connection, Line, Pool, Writer};
 
@@ -39,16 +39,29 @@ pub(super) enum Place<'a> {
 /// A query, before it is run.
 #[must_use = "a query does nothing before it is run"]
 pub(super) struct Query {
-    sql: &'static str,
+    sql: SqlStr,
     values: Vec<Value>,
 }
 
 /// A query of which whole rows are wanted, or only what it changes.
 pub(super) fn query(sql: &'static str) -> Query {
     Query {
-        sql,
+        sql: sql.into_sql_str(),
         values: Vec::new(),
     }
+}
+
+/// The same, put together from names of tables and columns that the database itself gave; never from anything else.
+pub(super) fn query_built(sql: String) -> Query {
+    Query {
+        sql: built(sql),
+        values: Vec::new(),
+    }
+}
+
+/// The text of such a query.
+pub(super) fn built(sql: String) -> SqlStr {
+    AssertSqlSafe(sql).into_sql_str()
 }
 
 /// A query of which only the first column is wanted.

@@ -10,23 +10,29 @@ use zeroize::Zeroizing;
 
 use super::VaultError;
 use super::cipher::{KEY, random_key};
+use crate::model::Secret;
 
 /// Makes a key below a comment that says what it is for; one that is there stays.
 pub fn create(path: &Path, comment: &str) -> Result<(), VaultError> {
     if path.exists() {
         return Ok(());
     }
-    let key = random_key()?;
-    let mut text = Zeroizing::new(String::with_capacity(comment.len() + KEY * 2 + 4));
-    let _ = writeln!(text, "# {comment}");
-    for byte in key.iter() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.push('\n');
-    write_new(path, &text).map_err(|source| VaultError::Unusable {
+    let text = text(&*random_key()?, comment);
+    write_new(path, text.reveal()).map_err(|source| VaultError::Unusable {
         path: path.to_owned(),
         source,
     })
+}
+
+/// A key below a comment.
+pub fn text(key: &[u8; KEY], comment: &str) -> Secret {
+    let mut text = String::with_capacity(comment.len() + KEY * 2 + 4);
+    let _ = writeln!(text, "# {comment}");
+    for byte in key {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push('\n');
+    Secret::new(text)
 }
 
 /// Writes the file whole or not at all: half a key in the place of the key would lock everybody out.
@@ -89,7 +95,8 @@ pub fn read(path: &Path) -> Result<Zeroizing<[u8; KEY]>, VaultError> {
     }
 }
 
-fn parse(text: &str) -> Option<Zeroizing<[u8; KEY]>> {
+/// The key in a file's text.
+pub fn parse(text: &str) -> Option<Zeroizing<[u8; KEY]>> {
     let line = text.lines().find(|line| !line.starts_with('#'))?.trim();
     if line.len() != KEY * 2 || !line.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;

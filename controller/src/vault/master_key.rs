@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::cipher::KEY;
 use super::{VaultError, key_file};
+use crate::model::Secret;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "vault.key";
@@ -50,6 +51,11 @@ pub fn create(data_dir: &Path) -> Result<(), VaultError> {
 /// Reads the key.
 pub fn load(data_dir: &Path) -> Result<Zeroizing<[u8; KEY]>, VaultError> {
     load_from(&Place::of(data_dir))
+}
+
+/// The key as the text of a file.
+pub fn text(data_dir: &Path) -> Result<Secret, VaultError> {
+    Ok(key_file::text(&*load(data_dir)?, COMMENT))
 }
 
 fn load_from(place: &Place) -> Result<Zeroizing<[u8; KEY]>, VaultError> {

@@ -7,6 +7,7 @@ mod export_key;
 mod key_file;
 mod master_key;
 mod password;
+mod sealed_file;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,7 @@ pub use error::VaultError;
 pub use export_key::ExportKey;
 pub use master_key::FILE as KEY_FILE;
 pub use password::generate_password;
+pub use sealed_file::{OpeningReader, SealedFileError, SealingWriter};
 
 /// The shortest secret, in characters.
 const SHORTEST: usize = 8;
@@ -106,6 +108,20 @@ impl Vault {
     /// See [`VaultError`].
     pub fn init(data_dir: &Path) -> Result<(), VaultError> {
         master_key::create(data_dir)
+    }
+
+    /// The key file of a data directory, as text; also where systemd guards the key.
+    ///
+    /// # Errors
+    /// See [`VaultError`].
+    pub fn key_file(data_dir: &Path) -> Result<Secret, VaultError> {
+        master_key::text(data_dir)
+    }
+
+    /// Whether the key in such a text fits a database whose controller has this sealed data key.
+    pub fn fits(key_file: &Secret, sealed: &[u8]) -> bool {
+        key_file::parse(key_file.reveal())
+            .is_some_and(|key| Cipher::new(&key).decrypt("controller", sealed).is_ok())
     }
 
     /// Whether a database has a vault already, to which a key belongs.

@@ -13,11 +13,12 @@ use tokio::sync::Semaphore;
 
 use super::dependencies;
 use super::lines::Lines;
+use crate::backup::own::OwnBackups;
 use crate::catalogue;
 use crate::health::inside::{Histories, Point};
 use crate::health::{self, Prober, Rules, say};
 use crate::model::{Answer, CheckKey, Host, JobState, Name, Status, Subject, Text};
-use crate::operations::{ApplyHost, Controller, OperationError, Watched};
+use crate::operations::{ApplyHost, BackUpController, Controller, Operation, OperationError, Watched};
 use crate::store::{Asked, RollupSpan};
 
 /// How many connections to pages and ports are open at once.
@@ -56,6 +57,7 @@ enum Question {
     Schedules,
     Unwatched,
     Channels,
+    OwnBackup,
 }
 
 impl Item {
@@ -147,6 +149,7 @@ pub async fn items(controller: &Controller, watched: Vec<Watched>) -> Result<Vec
         ("schedules", Question::Schedules),
         ("unwatched", Question::Unwatched),
         ("channels", Question::Channels),
+        ("own-backup", Question::OwnBackup),
     ] {
         let key = CheckKey {
             subject: Subject::Controller,
@@ -291,6 +294,7 @@ impl Questions {
             Question::Queue => Some(self.queue().await.unwrap_or_else(not_answered)),
             Question::Schedules => Some(self.schedules().await.unwrap_or_else(not_answered)),
             Question::Channels => Some(self.channels().await.unwrap_or_else(not_answered)),
+            Question::OwnBackup => Some(self.own_backup().await.unwrap_or_else(not_answered)),
             Question::Unwatched => Some(health::unwatched(
                 &self.unwatched.lock().unwrap_or_else(PoisonError::into_inner),
             )),
@@ -344,6 +348,28 @@ impl Questions {
             })
             .collect();
         Ok(health::channels(&failing))
+    }
+
+    /// The newest copy of Allmende's own data: in the folder of the settings, or wherever somebody last made one.
+    async fn own_backup(&self) -> Result<Answer, OperationError> {
+        let controller = &self.controller;
+        let folder = controller.settings.self_backup.as_ref().map(|own| &own.folder);
+        let newest = match folder {
+            Some(folder) => OwnBackups(folder).list()?.pop().map(|(at, _)| at),
+            None => {
+                controller
+                    .store
+                    .audit()
+                    .last_success(BackUpController::NAME)
+                    .await?
+            }
+        };
+        let age = newest.map(|at| Timestamp::now().duration_since(at));
+        let folder = folder.map(|folder| folder.display().to_string());
+        Ok(health::own_backup(
+            age.map(|age| Duration::try_from(age).unwrap_or_default()),
+            folder.as_deref(),
+        ))
     }
 
     async fn queue(&self) -> Result<Answer, OperationError> {

@@ -78,7 +78,7 @@ pub(super) fn address(database: &Database) -> PostgresAddress {
 }
 
 /// The same database, opened once more, as another controller does; without a seal.
-pub(super) async fn another(store: &Store) -> Store {
+pub(crate) async fn another(store: &Store) -> Store {
     let opened = match &store.read {
         Pool::Sqlite(_) => Store::open(Path::new(store.place())).await,
         Pool::Postgres(_) => {
@@ -119,7 +119,7 @@ pub(super) fn reference(text: &str) -> ServiceRef {
     text.parse().expect(text)
 }
 
-pub(super) fn organisation(text: &str) -> Organisation {
+pub(crate) fn organisation(text: &str) -> Organisation {
     Organisation {
         name: name(text),
         title: format!("{text} e.V."),
@@ -179,7 +179,7 @@ pub(super) fn service(full: &str, host: &str) -> Service {
 }
 
 /// Two organisations, a shared host and one with an owner, a service of each organisation with the same name.
-pub(super) async fn furnish(store: &Store) {
+pub(crate) async fn furnish(store: &Store) {
     for each in ["kita-sonne", "wg-nord"] {
         store
             .organisations()
