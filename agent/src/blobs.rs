@@ -218,7 +218,12 @@ impl Upload {
 
 /// The SHA-256 of a file, in lower-case hex.
 pub(crate) fn sha256_of(path: &Path) -> io::Result<String> {
-    Ok(hex(&hash(&mut File::open(path)?)?.finalize()))
+    sha256_of_file(&mut File::open(path)?)
+}
+
+/// The SHA-256 of what is left of an open file, in lower-case hex.
+pub(crate) fn sha256_of_file(file: &mut File) -> io::Result<String> {
+    Ok(hex(&hash(file)?.finalize()))
 }
 
 fn hash(input: &mut impl Read) -> io::Result<Sha256> {

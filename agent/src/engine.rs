@@ -11,7 +11,7 @@ use crate::lock::Lock;
 use crate::mask::Masker;
 use crate::pending::Pending;
 use crate::protocol::{
-    Action, DesiredState, Event, Refusal, RefusalKind, Report, Resource, ResourceReport, Section,
+    Action, Answer, DesiredState, Event, Refusal, RefusalKind, Report, Resource, ResourceReport, Section,
 };
 use crate::resources::{Difference, ResourceSpec};
 
@@ -61,7 +61,9 @@ pub(crate) fn apply(
     run.needs_blobs(desired)?;
     run.all(desired);
     let written = match &mut run.journal {
-        Some(journal) if run.changed || asker.is_gone() => journal.finish(&run.report),
+        Some(journal) if run.changed || asker.is_gone() => {
+            journal.finish(&Answer::Report(run.report.clone()))
+        }
         _ => Ok(()),
     };
     if let Err(error) = written {
@@ -260,7 +262,7 @@ impl<'a> Run<'a> {
     fn begin(&mut self, what: String) {
         self.changed = true;
         let written = match &mut self.journal {
-            Some(journal) => journal.in_hand(what, &self.report),
+            Some(journal) => journal.in_hand(what, &Answer::Report(self.report.clone())),
             None => Ok(()),
         };
         if let Err(error) = written {

@@ -15,7 +15,7 @@ use crate::facts;
 use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::names;
-use crate::protocol::{Refusal, RefusalKind, Report};
+use crate::protocol::{Answer, Refusal, RefusalKind, Report};
 
 /// What is known of a run, at every moment of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,7 +28,8 @@ struct Entry {
     in_hand: Option<String>,
     /// Whether the run came to its end, good or bad.
     finished: bool,
-    report: Report,
+    /// What is answered when somebody takes it.
+    report: Answer,
 }
 
 /// The journal of one run. It is on disk from the first change on.
@@ -49,20 +50,20 @@ impl Journal {
                 boot_id: facts::boot_id(layout),
                 in_hand: None,
                 finished: false,
-                report: Report::default(),
+                report: Answer::Report(Report::default()),
             },
         }
     }
 
     /// Notes what is about to be changed, and all that was done before. The report comes masked.
-    pub(crate) fn in_hand(&mut self, what: String, report: &Report) -> Result<(), Error> {
+    pub(crate) fn in_hand(&mut self, what: String, report: &Answer) -> Result<(), Error> {
         self.entry.in_hand = Some(what);
         self.entry.report = report.clone();
         self.write(false)
     }
 
     /// Notes the end of the run. The report comes masked.
-    pub(crate) fn finish(&mut self, report: &Report) -> Result<(), Error> {
+    pub(crate) fn finish(&mut self, report: &Answer) -> Result<(), Error> {
         self.entry.in_hand = None;
         self.entry.finished = true;
         self.entry.report = report.clone();
@@ -129,7 +130,7 @@ pub(crate) fn wait_for_end(layout: &Layout, run: &str, say: impl Fn(String), is_
 }
 
 /// The report of a run that nobody took.
-pub(crate) fn read(layout: &Layout, run: &str) -> Result<Report, Refusal> {
+pub(crate) fn read(layout: &Layout, run: &str) -> Result<Answer, Refusal> {
     let refuse = |kind, message| Err(Refusal { kind, message });
     if let Err(problem) = names::run(run) {
         return refuse(RefusalKind::Invalid, problem);
@@ -160,15 +161,15 @@ pub(crate) fn read(layout: &Layout, run: &str) -> Result<Report, Refusal> {
         // Written by another version, or cut by a power failure: it must not wait for ever.
         let stopped =
             format!("the report of the run {run} cannot be read any more; plan to see what is left to do");
-        return Ok(Report {
+        return Ok(Answer::Report(Report {
             stopped: Some(stopped),
             ..Report::default()
-        });
+        }));
     };
     Ok(ended(layout, entry))
 }
 
-fn ended(layout: &Layout, entry: Entry) -> Report {
+fn ended(layout: &Layout, entry: Entry) -> Answer {
     let mut report = entry.report;
     if !entry.finished {
         let why = if entry.boot_id == facts::boot_id(layout) {
@@ -180,7 +181,12 @@ fn ended(layout: &Layout, entry: Entry) -> Report {
             .in_hand
             .map_or_else(String::new, |what| format!(" while changing {what}"));
         let begun = clock::shown(entry.begun);
-        report.stopped = Some(format!("killed{what}: {why}; the run began {begun}"));
+        let killed = format!("killed{what}: {why}; the run began {begun}");
+        match &mut report {
+            Answer::Report(report) => report.stopped = Some(killed),
+            Answer::Backup(report) => report.stopped = Some(killed),
+            _ => {}
+        }
     }
     report
 }
@@ -195,6 +201,14 @@ mod tests {
     use super::*;
     use std::cell::{Cell, RefCell};
 
+    /// Why the run stopped, as its report says.
+    fn stopped(layout: &Layout) -> Option<String> {
+        match read(layout, "run-1") {
+            Ok(Answer::Report(report)) => report.stopped,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn host() -> (tempfile::TempDir, Layout) {
         let root = tempfile::tempdir().expect("temporary directory");
         fs::create_dir(root.path().join("run")).expect("makes");
@@ -208,28 +222,21 @@ mod tests {
         let mut journal = Journal::new(&layout, "run-1", "anna");
         assert_eq!(waiting(&layout), Vec::<String>::new());
         journal
-            .in_hand("file /etc/x".to_owned(), &Report::default())
+            .in_hand("file /etc/x".to_owned(), &Answer::Report(Report::default()))
             .expect("writes");
         assert_eq!(waiting(&layout), ["run-1"]);
-        let stopped = read(&layout, "run-1")
-            .expect("reads")
-            .stopped
-            .expect("has stopped");
+        let why = stopped(&layout).expect("has stopped");
         assert!(
-            stopped.starts_with("killed while changing file /etc/x: the agent was ended; "),
-            "{stopped}"
+            why.starts_with("killed while changing file /etc/x: the agent was ended; "),
+            "{why}"
         );
         fs::create_dir_all(layout.at("/proc/sys/kernel/random")).expect("makes");
         fs::write(layout.at("/proc/sys/kernel/random/boot_id"), "another\n").expect("writes");
-        assert!(
-            read(&layout, "run-1")
-                .expect("reads")
-                .stopped
-                .expect("has stopped")
-                .contains("was restarted")
-        );
-        journal.finish(&Report::default()).expect("writes");
-        assert_eq!(read(&layout, "run-1").expect("reads").stopped, None);
+        assert!(stopped(&layout).expect("has stopped").contains("was restarted"));
+        journal
+            .finish(&Answer::Report(Report::default()))
+            .expect("writes");
+        assert_eq!(stopped(&layout), None);
         drop_report(&layout, "run-1");
         assert_eq!(
             read(&layout, "run-1").expect_err("is gone").kind,
@@ -242,7 +249,7 @@ mod tests {
         let (_root, layout) = host();
         let mut journal = Journal::new(&layout, "run-1", "anna");
         journal
-            .in_hand("file /etc/x".to_owned(), &Report::default())
+            .in_hand("file /etc/x".to_owned(), &Answer::Report(Report::default()))
             .expect("writes");
         let lock = Lock::take(&layout, "run-1", "anna").expect("is free");
         assert_eq!(waiting(&layout), Vec::<String>::new());
@@ -272,13 +279,7 @@ mod tests {
         fs::write(layout.journal().join("run-1.json"), "{").expect("writes");
         fs::write(layout.journal().join("..json"), "{}").expect("writes");
         assert_eq!(waiting(&layout), ["run-1"]);
-        assert!(
-            read(&layout, "run-1")
-                .expect("reads")
-                .stopped
-                .expect("says so")
-                .contains("cannot be read")
-        );
+        assert!(stopped(&layout).expect("says so").contains("cannot be read"));
         assert_eq!(
             read(&layout, "../x").expect_err("is refused").kind,
             RefusalKind::Invalid

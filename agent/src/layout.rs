@@ -51,6 +51,21 @@ impl Layout {
         self.state().join("pending")
     }
 
+    /// How to wake services that backups have brought to rest, one file for each run.
+    pub(crate) fn rest(&self) -> PathBuf {
+        self.state().join("rest")
+    }
+
+    /// What the engine remembers of repositories.
+    pub(crate) fn engine_cache(&self) -> PathBuf {
+        self.at("/var/cache/allmende/restic")
+    }
+
+    /// Sockets at which engines and controllers meet.
+    pub(crate) fn bridges(&self) -> PathBuf {
+        self.at("/run/allmende-agent/bridges")
+    }
+
     /// Blobs that controllers have sent.
     pub(crate) fn blobs(&self) -> PathBuf {
         self.at("/var/cache/allmende/blobs")

@@ -3,6 +3,7 @@
 //! The controller uses the types of [`protocol`], the specifications in [`resources`] and the questions in [`observe`]; everything else runs only on
 //! hosts. Nothing here starts a thread or a program before it is asked to.
 
+pub mod backup;
 pub mod layout;
 pub mod observe;
 pub mod protocol;

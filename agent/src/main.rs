@@ -1,11 +1,15 @@
 //! `allmende-agent serve`: what sshd starts on a host when a controller comes. It speaks the protocol on standard input
-//! and output and ends with the session.
+//! and output and ends with the session; or it is the bridge between the controller and an engine (`bridge`, by what the
+//! controller asked sshd for). What else it can be is started by itself: an engine (`engine`), the engine's way to the bridge
+//! (`connect`), and what wakes a service when nobody else does (`resume`).
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
+use allmende_agent::backup;
 use allmende_agent::layout::Layout;
 use allmende_agent::serve::Session;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -15,19 +19,33 @@ const USAGE: &str = "usage: allmende-agent serve | --version\n\
     This program is started by sshd when the controller of Allmende comes; there is nothing to do with it by hand.";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    let verb = arguments.next();
-    match verb.as_ref().and_then(|verb| verb.to_str()) {
-        Some("--version") if arguments.next().is_none() => {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<&str> = arguments
+        .iter()
+        .map(|word| word.to_str().unwrap_or_default())
+        .collect();
+    match words.as_slice() {
+        ["--version"] => {
             let _ = writeln!(io::stdout(), "allmende-agent {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        Some("serve") if arguments.next().is_none() => {
+        ["serve"] => {
             if io::stdin().is_terminal() {
                 complain("this is no session with a controller, but a terminal");
                 return ExitCode::from(2);
             }
-            serve()
+            let asked = std::env::var("SSH_ORIGINAL_COMMAND").unwrap_or_default();
+            match backup::asked_for(&asked) {
+                Some(bridge) => outcome(backup::bridge(&Layout::default(), &bridge)),
+                None => serve(),
+            }
+        }
+        // The engine adds what it takes for the name of its repository.
+        ["connect", bridge] | ["connect", bridge, _] => outcome(backup::connect(&Layout::default(), bridge)),
+        ["resume", run] => outcome(backup::resume(&Layout::default(), run)),
+        ["engine", ..] => {
+            let why = backup::become_engine(arguments.get(1..).unwrap_or_default());
+            outcome(Err(why))
         }
         _ => {
             let _ = writeln!(io::stderr(), "{USAGE}");
@@ -56,7 +74,11 @@ fn serve() -> ExitCode {
             }
         });
     }
-    match session.run(io::stdin().lock()) {
+    outcome(session.run(io::stdin().lock()))
+}
+
+fn outcome(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             complain(&problem);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::authorized_keys;
+use crate::backup;
 use crate::blobs::{Blobs, Upload, sha256_of};
 use crate::engine::{self, Asker};
 use crate::error::Error;
@@ -52,6 +53,8 @@ pub struct Session {
     heard: Mutex<Option<Instant>>,
     /// The lock of the run that changes the host.
     host: Mutex<Weak<Lock>>,
+    /// Done once services are awake again that an earlier agent left at rest.
+    waking: Mutex<Option<JoinHandle<()>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,8 +78,14 @@ impl Session {
             handing: Mutex::new(()),
             heard: Mutex::new(None),
             host: Mutex::new(Weak::new()),
+            waking: Mutex::new(None),
         };
         session.outbox.send(&FromAgent::Hello(hello(&session.layout)));
+        let layout = session.layout.clone();
+        let waking = thread::Builder::new()
+            .name("waking".to_owned())
+            .spawn(move || backup::wake_left(&layout))?;
+        *lock(&session.waking) = Some(waking);
         Ok(Arc::new(session))
     }
 
@@ -114,6 +123,7 @@ impl Session {
     pub fn end(&self) {
         self.leave();
         let _ending = lock(&self.ending);
+        self.are_awake();
         let working: Vec<JoinHandle<()>> = lock(&self.working).drain(..).collect();
         for thread in working {
             let _ = thread.join();
@@ -194,6 +204,9 @@ impl Session {
             session: Arc::clone(self),
             id,
         });
+        if !matches!(request, Request::Observe(_)) {
+            self.are_awake();
+        }
         match request {
             Request::Plan(desired) => {
                 let answer = engine::plan(&self.layout, &desired, &asker).map(Answer::Report);
@@ -205,9 +218,10 @@ impl Session {
                 let _handing = lock(&self.handing);
                 self.hand_over(id, &run, answer);
             }
-            Request::BackUp { .. } => {
-                let message = "this agent cannot back up yet";
-                self.answer(id, Err(refusal(RefusalKind::Invalid, message)));
+            Request::BackUp { run, holder, order } => {
+                let report = backup::back_up(&self.layout, &run, &holder, &order, &asker);
+                let _handing = lock(&self.handing);
+                self.hand_over(id, &run, report.map(Answer::Backup));
             }
             Request::Execute(execution) => {
                 let answer = execute::execute(&self.layout, &execution, &asker);
@@ -221,7 +235,7 @@ impl Session {
                 let say = |line| asker.event(Event::Waiting(line));
                 journal::wait_for_end(&self.layout, &run, say, || asker.is_gone());
                 let _handing = lock(&self.handing);
-                let answer = journal::read(&self.layout, &run).map(Answer::Report);
+                let answer = journal::read(&self.layout, &run);
                 self.hand_over(id, &run, answer);
             }
             Request::Blobs { wanted } => {
@@ -258,6 +272,13 @@ impl Session {
                 let answer = self.uninstall(&public_key).map(|()| Answer::Done);
                 self.answer(id, answer);
             }
+        }
+    }
+
+    /// Waits until nobody sleeps any more that this session has to wake.
+    fn are_awake(&self) {
+        if let Some(waking) = lock(&self.waking).take() {
+            let _ = waking.join();
         }
     }
 

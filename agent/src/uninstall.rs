@@ -15,7 +15,12 @@ pub(crate) fn uninstall(layout: &Layout, public_key: &str) -> Result<(), Error> 
         return Ok(());
     }
     let cache = layout.blobs();
-    for path in [layout.state(), cache.clone()] {
+    for path in [
+        layout.state(),
+        cache.clone(),
+        layout.engine_cache(),
+        layout.bridges(),
+    ] {
         gone(fs::remove_dir_all(&path), &path)?;
     }
     for path in [layout.replacement_lock(), layout.lock()] {

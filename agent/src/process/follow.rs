@@ -174,6 +174,17 @@ fn drain(pipe: &mut impl Read, take: &mut dyn FnMut(&[u8])) -> bool {
     }
 }
 
+/// The last lines of a pipe whose end is waited for.
+pub(super) fn tail_of(mut pipe: impl Read) -> Vec<String> {
+    let mut lines = Lines::default();
+    let mut tail = VecDeque::new();
+    drain(&mut pipe, &mut |bytes| {
+        lines.add(bytes, &mut |line| pass(line, &mut tail, &mut |_| ()));
+    });
+    lines.rest(&mut |line| pass(line, &mut tail, &mut |_| ()));
+    tail.into()
+}
+
 fn pass(line: &str, tail: &mut VecDeque<String>, say: &mut dyn FnMut(&str)) {
     if tail.len() == TAIL {
         tail.pop_front();

@@ -5,13 +5,16 @@ mod follow;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::host::Account;
 use follow::Follower;
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program to run, with all that belongs to it. Building it starts nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +191,38 @@ impl Program {
         })
     }
 
+    /// Runs it to its end while `take` reads what it prints. When `take` wants no more, with a reason, it is killed and the
+    /// reason comes back. It has all the time it needs: `take` has to look at the clock.
+    pub(crate) fn pipe(
+        &self,
+        take: impl FnOnce(&mut ChildStdout) -> Result<(), String>,
+    ) -> Result<Finished, String> {
+        let mut child = self.spawn().map_err(|error| error.to_string())?;
+        let pid = Pid::from_child(&child);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (taken, tail) = thread::scope(|scope| {
+            let telling = scope.spawn(move || stderr.map(follow::tail_of).unwrap_or_default());
+            let taken = match stdout {
+                Some(mut stdout) => take(&mut stdout),
+                None => Ok(()),
+            };
+            if taken.is_err() {
+                let _ = kill_process_group(pid, Signal::KILL);
+            }
+            (taken, telling.join().unwrap_or_default())
+        });
+        let status = child
+            .wait()
+            .map_err(|error| format!("`{}` was lost: {error}", self.shown()))?;
+        taken?;
+        Ok(Finished {
+            status,
+            stdout: Vec::new(),
+            tail,
+            shown: self.shown(),
+        })
+    }
+
     fn spawn(&self) -> Result<Child, ProcessError> {
         let program = self.argv.first().map_or("", String::as_str);
         let Some(found) = find(program) else {
@@ -244,7 +279,7 @@ impl Program {
 }
 
 /// Where a program is: an absolute path as it is, a name by the search path.
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     if program.is_empty() {
         return None;
     }
@@ -289,6 +324,7 @@ impl Finished {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::time::Instant;
 
     fn lines_of(program: &Program) -> (Vec<String>, Result<Finished, ProcessError>) {
@@ -341,6 +377,26 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["EXTRA", "HOME", "LANG", "LOGNAME", "PATH", "USER"]);
+    }
+
+    #[test]
+    fn what_is_piped_comes_in_pieces_and_ends_when_nobody_wants_more() {
+        let mut read = Vec::new();
+        let finished = Program::new(["sh", "-c", "printf abc; echo why >&2; exit 3"])
+            .pipe(|output| {
+                output
+                    .read_to_end(&mut read)
+                    .map(|_| ())
+                    .map_err(|error| error.to_string())
+            })
+            .expect("runs");
+        assert_eq!(read, b"abc");
+        let error = finished.success().expect_err("fails");
+        assert!(error.code() == Some(3) && error.says("why"), "{error}");
+        let begun = Instant::now();
+        let refused = Program::new(["sleep", "60"]).pipe(|_| Err("enough".to_owned()));
+        assert_eq!(refused.expect_err("is ended"), "enough");
+        assert!(begun.elapsed() < Duration::from_secs(5));
     }
 
     #[test]

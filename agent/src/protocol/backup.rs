@@ -261,6 +261,11 @@ pub enum Complaint {
         /// What came back.
         reason: String,
     },
+    /// The backup took so long that the host woke the service meanwhile; what was read afterwards may not fit together.
+    WokenEarly {
+        /// After how many seconds.
+        seconds: u64,
+    },
     /// The service could not be woken; it may still be at rest.
     NotResumed {
         /// What came back.

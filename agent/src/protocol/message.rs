@@ -146,7 +146,7 @@ pub enum Request {
         /// Who asks, for whoever finds the host busy.
         holder: String,
         /// What is wanted.
-        order: BackupOrder,
+        order: Box<BackupOrder>,
     },
     /// The report of a run that nobody took; it is dropped from the journal with this answer. The end of a run that lost its
     /// controller is waited for. Answer: what the run would have answered.

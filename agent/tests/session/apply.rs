@@ -223,7 +223,7 @@ fn a_journal_holds_no_secrets() {
     let journal: Value =
         serde_json::from_str(&host.read("/var/lib/allmende-agent/journal/run-1.json")).expect("parses");
     assert!(!journal.to_string().contains("horse"), "{journal}");
-    assert_eq!(journal["report"]["resources"][0]["id"], "a");
+    assert_eq!(journal["report"]["report"]["resources"][0]["id"], "a");
     host.write("/gate", "");
     assert_eq!(peer.hang_up(), Ok(()));
 }
