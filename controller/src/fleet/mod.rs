@@ -5,7 +5,7 @@
 //!                                                      │
 //!                          Session::connect (the controller's key, the pinned host key)
 //!                                                      │
-//!            request · put_blob · take_reports · ensure_current · uninstall · close
+//!            request · bridge · put_blob · take_reports · ensure_current · uninstall · close
 //! ```
 //!
 //! Transport is SSH and nothing else. With the controller's key a host starts the agent and nothing but the agent: what
@@ -19,6 +19,7 @@ mod advice;
 mod agent_channel;
 mod agent_desk;
 mod bootstrap;
+mod bridge;
 mod connection;
 mod destination;
 mod embedded;
@@ -38,6 +39,7 @@ mod way;
 
 pub use access::{PersonalAccess, Question};
 pub use bootstrap::{Enrolled, Step, bootstrap, open_jump};
+pub use bridge::Bridge;
 pub use destination::Destination;
 pub use embedded::EMBEDDED_AGENT;
 pub use error::{FleetError, one_line};

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::agent_channel::AgentChannel;
 use super::connection::Connection;
 use super::keys::{ControllerKey, ControllerKeys};
-use super::{Destination, EMBEDDED_AGENT, FleetError, Line};
+use super::{Bridge, Destination, EMBEDDED_AGENT, FleetError, Line};
 use crate::model::{Host, HostKey};
 
 /// A session with the agent of a host. Several requests can be under way at once.
@@ -114,6 +114,14 @@ impl Session {
         }
     }
 
+    /// Opens the controller's end of a bridge that the agent has asked for with [`Event::Bridge`].
+    ///
+    /// # Errors
+    /// When the connection is lost, or the host opens no further channel.
+    pub async fn bridge(&self, name: &str) -> Result<Bridge, FleetError> {
+        Bridge::open(&self.connection, name).await
+    }
+
     /// Runs one program on the host and returns what it printed.
     ///
     /// # Errors
@@ -150,7 +158,7 @@ impl Session {
         &self,
         ours: &str,
         mut on_event: impl FnMut(Event),
-    ) -> Result<Vec<(String, Report)>, FleetError> {
+    ) -> Result<Vec<(String, Answer)>, FleetError> {
         let mut reports = Vec::new();
         for run in self
             .hello()
@@ -158,9 +166,8 @@ impl Session {
             .iter()
             .filter(|run| run.starts_with(ours))
         {
-            let report = self
-                .report(Request::TakeReport { run: run.clone() }, &mut on_event)
-                .await?;
+            let request = Request::TakeReport { run: run.clone() };
+            let report = self.request(request, &mut on_event).await?;
             reports.push((run.clone(), report));
         }
         Ok(reports)

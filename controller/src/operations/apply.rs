@@ -1,5 +1,6 @@
 //! The main job: hosts made to look as their services want it, and the plan that shows what that would change.
 
+use allmende_agent::protocol::Answer;
 use serde::{Deserialize, Serialize};
 
 use super::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
@@ -214,15 +215,29 @@ pub(super) async fn collect_reports(
     };
     let prefix = context.controller().run_prefix().await?;
     for (run, report) in session.take_reports(&prefix, on_event).await? {
-        let changed = report
-            .resources
-            .iter()
-            .filter(|resource| resource.action != allmende_agent::protocol::Action::None)
-            .count();
-        let reason = report.stopped.as_deref().unwrap_or("it came to its end");
+        let (what, stopped) = match &report {
+            Answer::Report(report) => {
+                let changed = report
+                    .resources
+                    .iter()
+                    .filter(|resource| resource.action != allmende_agent::protocol::Action::None)
+                    .count();
+                (format!("after changing {changed} resources"), &report.stopped)
+            }
+            Answer::Backup(report) => {
+                let kept = report
+                    .parts
+                    .iter()
+                    .filter(|part| part.engine.code == Some(0))
+                    .count();
+                (format!("after backing up {kept} parts"), &report.stopped)
+            }
+            _ => continue,
+        };
+        let reason = stopped.as_deref().unwrap_or("it came to its end");
         context.notify(JobEventKind::Warning {
             text: format!(
-                "An earlier run ({run}) lost its connection to {host} after changing {changed} resources: {reason}. This run goes on from there."
+                "An earlier run ({run}) lost its connection to {host} {what}: {reason}. This run goes on from there."
             ),
         });
     }
