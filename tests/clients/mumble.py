@@ -1,7 +1,8 @@
 """A Mumble client that enters a server and says what happened: mumble.py ADDRESS PORT DOMAIN AUTHORITY USER.
 
 The password comes on standard input. Prints a line of JSON: whether it was let in, the topmost room and the welcome, or the
-reason why not; and what the server answers to the ping with which apps fill their lists.
+reason why not. Once it is in, it asks with the ping with which apps fill their lists: murmur's thread for datagrams is gone for a
+moment when the last one leaves.
 """
 import json
 import socket
@@ -84,7 +85,8 @@ def enter(address, port, domain, authority, user, password):
             if kind == REJECT:
                 return {"in": False, "reason": message.get(2, b"").decode(), "type": message.get(1, 0)}
             if kind == SERVER_SYNC:
-                return {"in": True, "room": room, "welcome": message.get(3, b"").decode()}
+                welcome = message.get(3, b"").decode()
+                return {"in": True, "room": room, "welcome": welcome, "ping": ping(address, port)}
 
 
 def ping(address, port):
@@ -103,8 +105,7 @@ def ping(address, port):
 
 def main():
     address, port, domain, authority, user = sys.argv[1:]
-    said = enter(address, int(port), domain, authority, user, sys.stdin.read().strip())
-    print(json.dumps(said | {"ping": ping(address, int(port))}))
+    print(json.dumps(enter(address, int(port), domain, authority, user, sys.stdin.read().strip())))
 
 
 main()

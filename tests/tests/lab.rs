@@ -178,7 +178,11 @@ fn practice_hosts_do_what_servers_do_and_leave_nothing() {
         .run(&["org", "add", "wg", "--name", "WG", "--sector", "flat-share"])
         .expect(0);
     world
-        .run(&["lab", "down"])
+        .run(&["lab", "down", "--dry-run"])
+        .expect(0)
+        .saying("would be removed: practice1, practice2");
+    world
+        .run(&["lab", "down", "--yes"])
         .expect(0)
         .saying("All practice hosts are gone.");
     Traces::of(&world).expect_none("after down");

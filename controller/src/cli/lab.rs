@@ -82,6 +82,9 @@ pub struct Down {
     /// Removes the cached base images too
     #[arg(long)]
     purge: bool,
+    // It never asks: practice hosts are made to be thrown away.
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 /// A Debian release that practice hosts can have.
@@ -123,6 +126,10 @@ pub async fn run(command: &LabCommand, data_dir: &Path, style: Style) -> Result<
         LabCommand::Reboot(host) => lab.reboot(&host.name).await?,
         LabCommand::Unplug(host) => lab.unplug(&host.name).await?,
         LabCommand::Plug(host) => lab.plug(&host.name).await?,
+        LabCommand::Down(down) if down.confirm.dry_run => {
+            let hosts = lab.list().await?;
+            println!("These practice hosts would be removed: {}", names(&hosts));
+        }
         LabCommand::Down(down) => {
             let left = lab.down(down.purge, &progress).await?;
             println!("All practice hosts are gone.");
@@ -178,6 +185,14 @@ pub async fn ready(
 /// Tells a person what the lab does.
 pub(super) fn progress(style: Style) -> impl Fn(&str) + Send + Sync {
     move |text: &str| eprintln!("{} {text}", style.dim("·"))
+}
+
+fn names(hosts: &[HostStatus]) -> String {
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    match names[..] {
+        [] => "none".to_owned(),
+        _ => names.join(", "),
+    }
 }
 
 fn show(hosts: &[HostStatus]) {

@@ -2,11 +2,12 @@
 
 use clap::Subcommand;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::arguments::Json;
 use super::organisation::Changing;
 use super::style::Style;
-use super::words::local_time;
+use super::words::time_in;
 use super::{Answer, CliError, perform, print_json, table};
 use crate::model::{MaintenancePlan, MaintenanceScope};
 use crate::operations::{AddMaintenance, Controller, EndMaintenance};
@@ -57,16 +58,19 @@ pub async fn run(
                 } else {
                     "planned".to_owned()
                 };
-                let again = match &window.plan {
-                    MaintenancePlan::Once { .. } => String::new(),
-                    MaintenancePlan::Recurring { at, zone, .. } => format!("{at} ({zone})"),
+                // Where the time of day is by somebody's clock, that clock is the row's.
+                let (zone, again) = match &window.plan {
+                    MaintenancePlan::Once { .. } => (TimeZone::system(), String::new()),
+                    MaintenancePlan::Recurring { at, zone, .. } => {
+                        (zone.rules().clone(), format!("{at} ({zone})"))
+                    }
                 };
                 Some(vec![
                     window.id.to_string(),
                     state,
                     about,
-                    local_time(from),
-                    local_time(until),
+                    time_in(&zone, from),
+                    time_in(&zone, until),
                     again,
                     window.made_by.clone(),
                     window.reason.clone(),

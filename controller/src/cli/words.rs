@@ -37,9 +37,12 @@ pub fn length(time: SignedDuration) -> String {
 
 /// A time as people here read it.
 pub fn local_time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system())
-        .strftime("%Y-%m-%d %H:%M")
-        .to_string()
+    time_in(&TimeZone::system(), at)
+}
+
+/// A time by the clocks of a zone.
+pub fn time_in(zone: &TimeZone, at: Timestamp) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Who locked a host, since when and why.

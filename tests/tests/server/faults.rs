@@ -1,9 +1,11 @@
 //! From a fault to the message that it is over: one incident for each, one alert, and nothing of what follows from it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use allmende_tests::{HostAccess, Letterbox, World};
+use allmende_tests::{Finished, HostAccess, Letterbox, World};
 
 use super::running::Background;
 
@@ -20,7 +22,7 @@ requires = ["base"]
 
 [[resources]]
 kind = "package"
-names = ["openssl", "python3"]
+names = ["dnsmasq-base", "openssl", "python3"]
 
 [[resources]]
 kind = "directory"
@@ -48,9 +50,31 @@ enabled = true
 running = true
 
 [[resources]]
+kind = "command"
+argv = ["sh", "-c", "echo 192.0.2.80 www.kita-sonne.test > /root/names"]
+creates = "/root/names"
+
+[[resources]]
+kind = "file"
+path = "/etc/systemd/system/names.service"
+content = """
+[Service]
+ExecStart=/usr/sbin/dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= --user=root --no-resolv --no-hosts --local=/test/ --addn-hosts=/root/names
+[Install]
+WantedBy=multi-user.target
+"""
+
+[[resources]]
+kind = "unit"
+name = "names.service"
+enabled = true
+running = true
+
+[[resources]]
 kind = "firewall"
 name = "pulse"
-tcp = [8099]
+tcp = [53, 8099]
+udp = [53]
 
 [[checks]]
 id = "process"
@@ -84,7 +108,61 @@ title = { de = "Das Zertifikat ist gut", en = "The certificate is good" }
 advice = { de = "Erneuern.", en = "Renew it." }
 every = "5s"
 path = "/root/pulse.pem"
+
+[[checks]]
+id = "name"
+kind = "dns"
+title = { de = "Der Name steht im DNS", en = "The name is in the DNS" }
+advice = { de = "Berichtigen.", en = "Correct it." }
+every = "5s"
+name = "www.kita-sonne.test"
+record = "a"
+values = ["192.0.2.80"]
 "#;
+
+/// The program's own template `base`, which asks for the clock as often as the others are asked.
+fn base(folder: &Path) {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates/services/base");
+    Finished::of(Command::new("cp").arg("-r").arg(own).arg(folder)).expect(0);
+    let file = folder.join("base/service.toml");
+    let text = std::fs::read_to_string(&file).expect("read");
+    let (before, clock) = text.split_once("id = \"clock\"").expect("it asks for the clock");
+    let clock = clock.replacen("every = \"1h\"", "every = \"5s\"", 1);
+    std::fs::write(&file, format!("{before}id = \"clock\"{clock}")).expect("written");
+}
+
+/// The server in surroundings of its own: it asks the host for names, and its clock is off by as much as the file `clock` says.
+fn server(world: &World, host: &HostAccess, surroundings: &Path) -> Command {
+    let resolver = surroundings.join("resolv.conf");
+    std::fs::write(&resolver, format!("nameserver {}\n", host.address)).expect("written");
+    let serve = world.command(&["serve"]);
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "slave", "sh", "-c"])
+        .arg("mount --bind \"$0\" /etc/resolv.conf && exec env LD_PRELOAD=\"$LIBRARY\" \"$@\"")
+        .arg(resolver)
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env_remove("SSH_AUTH_SOCK")
+        .env(
+            "LIBRARY",
+            format!(
+                "/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1",
+                std::env::consts::ARCH
+            ),
+        )
+        .env("FAKETIME_TIMESTAMP_FILE", surroundings.join("clock"))
+        .env("FAKETIME_CACHE_DURATION", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("NO_FAKE_STAT", "1");
+    command
+}
+
+/// Moves the server's clock; practice hosts share that of this machine.
+fn move_clock(surroundings: &Path, seconds: i64) {
+    std::fs::write(surroundings.join("clock"), format!("{seconds:+}")).expect("written");
+}
 
 /// A fault as people should learn of it: the check that gets an incident, its title, and what it says.
 type Fault = (&'static str, &'static str, &'static str);
@@ -95,21 +173,26 @@ struct Watch {
     host: HostAccess,
     letterbox: Letterbox,
     server: Background,
-    _templates: tempfile::TempDir,
+    /// What is the test's own: templates, and the server's clock.
+    folder: tempfile::TempDir,
 }
 
 impl Watch {
     /// With further lines in the settings.
     fn begin(further: &str) -> Self {
-        let templates = tempfile::TempDir::new().expect("a folder");
-        let folder = templates.path().join("pulse");
-        std::fs::create_dir(&folder).expect("made");
-        std::fs::write(folder.join("service.toml"), PULSE).expect("written");
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let templates = folder.path().join("templates");
+        let pulse = templates.join("pulse");
+        std::fs::create_dir_all(&pulse).expect("made");
+        std::fs::write(pulse.join("service.toml"), PULSE).expect("written");
+        base(&templates);
         let settings = format!(
             "templates = [{:?}]\nlisten = \"127.0.0.1:0\"\n{further}",
-            templates.path().display().to_string()
+            templates.display().to_string()
         );
-        let world = World::with_settings(&settings);
+        // With its data in PostgreSQL, a server whose clock is off writes nothing.
+        let world = World::in_a_file();
+        world.set(&settings);
         let host = world.raise(1, "13", &[]).remove(0);
         world.care_for("web1", &host);
         let add = ["service", "add", "pulse", "--org", "kita-sonne", "--host", "web1"];
@@ -133,13 +216,13 @@ impl Watch {
         world
             .run(&["notify", "rule", "add", "--person", "anna", "--org", "kita-sonne"])
             .expect(0);
-        let server = Background::serve(&mut world.command(&["serve"]), &world);
+        move_clock(folder.path(), 0);
         Self {
+            server: Background::serve(&mut server(&world, &host, folder.path()), &world),
             world,
             host,
             letterbox,
-            server,
-            _templates: templates,
+            folder,
         }
     }
 
@@ -259,15 +342,22 @@ fn of_each_fault_people_hear_once_and_of_its_end_once_and_nothing_of_what_follow
             .filter(|check| check["state"]["status"] == wanted)
             .count()
     };
-    watch.until("all checks of the service are good", || checks("ok") == 4);
+    watch.until("all checks of the service are good", || checks("ok") == 5);
     assert_eq!(watch.open(), BTreeSet::new());
 
-    // Three faults at once, none of which explains another; the page's, which the service explains, is told of nobody.
+    // Five faults at once, none of which explains another; the page's, which the service explains, is told of nobody. The clock
+    // goes back, so that of what happens from then on nothing comes before what was before.
+    move_clock(watch.folder.path(), -45);
     watch
         .host
-        .run("mount -t tmpfs -o size=16m none /srv/pulse && head -c 16M /dev/zero > /srv/pulse/fill; cp /root/short.pem /root/pulse.pem && systemctl stop pulse.service")
+        .run("mount -t tmpfs -o size=16m none /srv/pulse && head -c 16M /dev/zero > /srv/pulse/fill; cp /root/short.pem /root/pulse.pem && echo 192.0.2.66 www.kita-sonne.test > /root/names && systemctl kill -s HUP names.service && systemctl stop pulse.service")
         .expect(0);
     let faults = [
+        (
+            "kita-sonne/pulse:name",
+            "The name is in the DNS",
+            "www.kita-sonne.test (A) has 192.0.2.66, expected is 192.0.2.80",
+        ),
         ("kita-sonne/pulse:paper", "The certificate is good", "expires in"),
         (
             "kita-sonne/pulse:process",
@@ -279,12 +369,14 @@ fn of_each_fault_people_hear_once_and_of_its_end_once_and_nothing_of_what_follow
             "There is room",
             "/srv/pulse is 100 % full",
         ),
+        ("web1:clock", "The clock is right", "The clock is 45 seconds fast"),
     ];
     watch.fault(&faults, || {
         assert_eq!(checks("ok"), 0, "the page is watched all the same");
+        move_clock(watch.folder.path(), 0);
         watch
             .host
-            .run("umount -l /srv/pulse && cp /root/good.pem /root/pulse.pem && systemctl start pulse.service")
+            .run("umount -l /srv/pulse && cp /root/good.pem /root/pulse.pem && echo 192.0.2.80 www.kita-sonne.test > /root/names && systemctl kill -s HUP names.service && systemctl start pulse.service")
             .expect(0);
     });
 
