@@ -185,6 +185,8 @@ fn ended(layout: &Layout, entry: Entry) -> Answer {
         match &mut report {
             Answer::Report(report) => report.stopped = Some(killed),
             Answer::Backup(report) => report.stopped = Some(killed),
+            Answer::Restored(report) => report.stopped = Some(killed),
+            Answer::Drilled(report) => report.reason = Some(killed),
             _ => {}
         }
     }

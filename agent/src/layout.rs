@@ -51,6 +51,16 @@ impl Layout {
         self.state().join("pending")
     }
 
+    /// Restores that did not come to their end, a folder for each service.
+    pub(crate) fn restores(&self) -> PathBuf {
+        self.state().join("restores")
+    }
+
+    /// Copies that drills made, a folder for each.
+    pub(crate) fn drills(&self) -> PathBuf {
+        self.state().join("drills")
+    }
+
     /// How to wake services that backups have brought to rest, one file for each run.
     pub(crate) fn rest(&self) -> PathBuf {
         self.state().join("rest")

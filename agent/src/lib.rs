@@ -31,6 +31,7 @@ mod pending;
 mod place;
 mod process;
 mod replace;
+mod restore;
 mod uninstall;
 
 pub use authorized_keys::authorized_line;

@@ -25,6 +25,7 @@ use crate::protocol::{
     Request, ToAgent, read_frame,
 };
 use crate::replace::{self, Replacement};
+use crate::restore;
 use crate::uninstall;
 
 /// Requests that may be under way at once.
@@ -222,6 +223,21 @@ impl Session {
                 let report = backup::back_up(&self.layout, &run, &holder, &order, &asker);
                 let _handing = lock(&self.handing);
                 self.hand_over(id, &run, report.map(Answer::Backup));
+            }
+            Request::Restore { run, holder, order } => {
+                let report = restore::restore(&self.layout, &run, &holder, &order, &asker);
+                let _handing = lock(&self.handing);
+                self.hand_over(id, &run, report.map(Answer::Restored));
+            }
+            Request::UndoRestore { run, holder, order } => {
+                let report = restore::undo(&self.layout, &run, &holder, &order, &asker);
+                let _handing = lock(&self.handing);
+                self.hand_over(id, &run, report.map(Answer::Restored));
+            }
+            Request::Drill { run, holder, order } => {
+                let report = restore::drill(&self.layout, &run, &holder, &order, &asker);
+                let _handing = lock(&self.handing);
+                self.hand_over(id, &run, report.map(Answer::Drilled));
             }
             Request::Execute(execution) => {
                 let answer = execute::execute(&self.layout, &execution, &asker);
@@ -507,6 +523,7 @@ fn hello(layout: &Layout) -> Hello {
         sha256: sha256_of(std::path::Path::new("/proc/self/exe")).unwrap_or_default(),
         facts: facts::read(layout),
         waiting_reports: journal::waiting(layout),
+        standing_restores: restore::told(layout),
     }
 }
 

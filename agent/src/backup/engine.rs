@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -83,6 +83,26 @@ impl Engine<'_> {
         arguments: &[String],
         feed: impl FnOnce(&mut Feed<'_>) -> Result<T, String> + Send,
     ) -> Result<(EngineEnd, T), String> {
+        let (mut end, fed, summary) = self.drive(arguments, feed, |stdout| self.listen(stdout))?;
+        end.summary = summary;
+        Ok((end, fed))
+    }
+
+    /// Runs it while `take` reads what it writes to standard output.
+    pub(crate) fn run_read<T: Send>(
+        &self,
+        take: impl FnOnce(&mut ChildStdout) -> T + Send,
+    ) -> Result<(EngineEnd, T), String> {
+        let (end, (), taken) = self.drive(&[], |_| Ok(()), |mut stdout| take(&mut stdout))?;
+        Ok((end, taken))
+    }
+
+    fn drive<T: Send, U: Send>(
+        &self,
+        arguments: &[String],
+        feed: impl FnOnce(&mut Feed<'_>) -> Result<T, String> + Send,
+        read: impl FnOnce(ChildStdout) -> U + Send,
+    ) -> Result<(EngineEnd, T, U), String> {
         self.asker.event(Event::Bridge(self.call.bridge.clone()));
         let begun = Instant::now();
         let mut child = self.start(arguments)?;
@@ -102,7 +122,7 @@ impl Engine<'_> {
                 }
                 fed
             });
-            let out = scope.spawn(move || stdout.map(|stdout| self.listen(stdout)).unwrap_or_default());
+            let out = scope.spawn(move || stdout.map(read));
             let errors =
                 scope.spawn(move || stderr.map(|stderr| self.complaints(stderr)).unwrap_or_default());
             self.wait(pid, over);
@@ -113,15 +133,16 @@ impl Engine<'_> {
         let (errors, more_errors) = errors.unwrap_or_default();
         let end = EngineEnd {
             code: status.code(),
-            summary: out.unwrap_or_default(),
+            summary: None,
             errors,
             more_errors,
             millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
-        match fed? {
-            Ok(fed) => Ok((end, fed)),
+        match (fed?, out) {
+            (Ok(fed), Ok(Some(out))) => Ok((end, fed, out)),
+            (Ok(_), _) => Err("what the engine said was lost".to_owned()),
             // What the engine itself complains about comes first: its end is often why it could not be fed.
-            Err(why) => Err(match end.errors.first() {
+            (Err(why), _) => Err(match end.errors.first() {
                 Some(error) => format!("{why}; the engine says: {error}"),
                 None => why,
             }),

@@ -11,7 +11,7 @@ pub(crate) mod steps;
 use std::sync::Arc;
 
 use crate::engine::Asker;
-use crate::host::{Host, Intent};
+use crate::host::{Accounts, Host, Intent};
 use crate::journal::Journal;
 use crate::layout::Layout;
 use crate::lock::Lock;
@@ -21,6 +21,7 @@ use crate::protocol::{
     Answer, BackupOrder, BackupReport, Complaint, CountOrder, Counted, Dump, Event, Part, PartReport,
     Refusal, RefusalKind, Source,
 };
+use crate::restore;
 pub use bridge::{asked_for, bridge, connect};
 use engine::Engine;
 use files::Survey;
@@ -46,6 +47,10 @@ pub(crate) fn back_up(
     })?;
     let lock = Arc::new(Lock::take(layout, name, holder)?);
     asker.has_host(&lock);
+    if let Some(message) = restore::in_the_way(layout, order) {
+        let kind = RefusalKind::Failed;
+        return Err(Refusal { kind, message });
+    }
     let mut journal = Journal::new(layout, name, holder);
     let run = Run {
         layout,
@@ -252,6 +257,7 @@ impl<'a> Run<'a> {
     fn prove(&mut self, mut survey: Survey) {
         self.report.complaints.append(&mut survey.complaints);
         self.report.proof.files = std::mem::take(&mut survey.files);
+        self.report.proof.owners = self.host.accounts().map(Accounts::owners).unwrap_or_default();
         if !self.asker.is_gone() {
             self.report.proof.sample = survey.hash();
         }

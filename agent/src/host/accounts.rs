@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::error::{Attempt, Error};
 use crate::layout::Layout;
+use crate::protocol::Owners;
 
 /// A Unix user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn read(layout: &Layout) -> Result<Accounts, Error> {
+    pub(crate) fn read(layout: &Layout) -> Result<Accounts, Error> {
         let read = |path: &str| {
             let path = layout.at(path);
             fs::read(&path)
@@ -69,6 +70,16 @@ impl Accounts {
 
     pub(crate) fn group(&self, name: &str) -> Option<&Group> {
         self.groups.get(name)
+    }
+
+    /// The names of all users and groups, by their numbers.
+    pub(crate) fn owners(&self) -> Owners {
+        let names =
+            |all: &HashMap<u32, String>| all.iter().map(|(&number, name)| (number, name.clone())).collect();
+        Owners {
+            users: names(&self.user_names),
+            groups: names(&self.group_names),
+        }
     }
 
     /// The name of the user with this id, or the id; `wanted` if it has that id too.

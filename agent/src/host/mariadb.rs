@@ -198,7 +198,8 @@ pub(crate) fn mariadb(sql: &str) -> Program {
     .timeout(Duration::from_secs(120))
 }
 
-fn literal(text: &str) -> String {
+/// A text as SQL writes it.
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 

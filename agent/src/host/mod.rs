@@ -20,8 +20,8 @@ use crate::protocol::DesiredState;
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use dpkg::Packages;
 pub(crate) use firewall::LiveSets;
-pub(crate) use mariadb::{Databases, Grant, mariadb};
-pub(crate) use postgres::{Cluster, identifier, psql};
+pub(crate) use mariadb::{Databases, Grant, literal as mariadb_literal, mariadb};
+pub(crate) use postgres::{Cluster, identifier, literal as postgres_literal, psql};
 pub(crate) use server::Asked;
 pub(crate) use units::UnitState;
 

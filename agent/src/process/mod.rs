@@ -2,7 +2,7 @@
 
 mod follow;
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -159,7 +159,22 @@ impl Program {
 
     /// Runs it to its end, whatever that is; each line it prints goes to `say`.
     pub(crate) fn run(&self, say: &mut dyn FnMut(&str)) -> Result<Finished, ProcessError> {
-        let mut child = self.spawn()?;
+        self.follow(self.spawn()?, say)
+    }
+
+    /// Runs it with all that `source` gives on standard input, and wants success.
+    pub(crate) fn succeed_reading(&self, source: &mut (dyn Read + Send)) -> Result<Finished, ProcessError> {
+        let mut child = self.clone().stdin(Vec::new()).spawn()?;
+        let stdin = child.stdin.take();
+        // A program that wants no more says by its end why.
+        thread::scope(|scope| {
+            scope.spawn(move || stdin.map(|mut stdin| io::copy(source, &mut stdin)));
+            self.follow(child, &mut |_| ())
+        })?
+        .success()
+    }
+
+    fn follow(&self, mut child: Child, say: &mut dyn FnMut(&str)) -> Result<Finished, ProcessError> {
         let failed = |source| ProcessError::Start {
             shown: self.shown(),
             source,
@@ -324,7 +339,6 @@ impl Finished {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
     use std::time::Instant;
 
     fn lines_of(program: &Program) -> (Vec<String>, Result<Finished, ProcessError>) {

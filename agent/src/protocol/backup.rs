@@ -289,6 +289,21 @@ pub struct Proof {
     /// Those of the backed up paths that are file systems of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mount_points: Vec<String>,
+    /// The host's users and groups, for another host, where they have other numbers.
+    #[serde(default)]
+    pub owners: Owners,
+}
+
+/// Users and groups by their numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Owners {
+    /// Users.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<u32, String>,
+    /// Groups.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<u32, String>,
 }
 
 /// A number, as a database knew it before and after its dump: what is in the dump lies between the two.

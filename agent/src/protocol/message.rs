@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::backup::{BackupOrder, BackupReport};
+use super::restore::{DrillOrder, DrillReport, RestoreOrder, RestoreReport, StandingRestore, UndoOrder};
 use crate::observe::{Inquiry, Observations};
 use crate::resources::ResourceSpec;
 
@@ -71,6 +72,9 @@ pub struct Hello {
     /// still finishing what it has in hand.
     #[serde(default)]
     pub waiting_reports: Vec<String>,
+    /// Restores that stopped in the middle.
+    #[serde(default)]
+    pub standing_restores: Vec<StandingRestore>,
 }
 
 /// What a host is: read without starting a program.
@@ -148,6 +152,33 @@ pub enum Request {
         /// What is wanted.
         order: Box<BackupOrder>,
     },
+    /// Brings a service back from a backup. Events as it happens; answer: [`Answer::Restored`].
+    Restore {
+        /// Names this run in the journal; letters, digits and `-`.
+        run: String,
+        /// Who asks, for whoever finds the host busy.
+        holder: String,
+        /// What is wanted.
+        order: Box<RestoreOrder>,
+    },
+    /// Puts back what was there before a restore that did not come to its end, or keeps what it brought. Answer: [`Answer::Restored`].
+    UndoRestore {
+        /// Names this run in the journal; letters, digits and `-`.
+        run: String,
+        /// Who asks, for whoever finds the host busy.
+        holder: String,
+        /// What is wanted.
+        order: Box<UndoOrder>,
+    },
+    /// Restores into scratch places, compares and removes everything. Events as it happens; answer: [`Answer::Drilled`].
+    Drill {
+        /// Names this run in the journal; letters, digits and `-`.
+        run: String,
+        /// Who asks, for whoever finds the host busy.
+        holder: String,
+        /// What is wanted.
+        order: Box<DrillOrder>,
+    },
     /// The report of a run that nobody took; it is dropped from the journal with this answer. The end of a run that lost its
     /// controller is waited for. Answer: what the run would have answered.
     TakeReport {
@@ -195,6 +226,10 @@ pub enum Answer {
     Observations(Observations),
     /// What a backup did.
     Backup(BackupReport),
+    /// What a restore, or the undoing of one, did.
+    Restored(RestoreReport),
+    /// What a drill found.
+    Drilled(DrillReport),
 }
 
 /// One program to run, once, outside of any desired state.

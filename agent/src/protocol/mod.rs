@@ -1,15 +1,17 @@
 //! What controller and agent say to each other over the standard input and output of `allmende-agent serve`.
 //!
-//! A stream of frames ([`frame`]) carries JSON messages ([`message`], [`backup`]) and raw blob chunks. `docs/protocol.md` documents
+//! A stream of frames ([`frame`]) carries JSON messages ([`message`], [`backup`], [`restore`]) and raw blob chunks. `docs/protocol.md` documents
 //! the format.
 
 pub mod backup;
 pub mod frame;
 pub mod message;
+pub mod restore;
 
 pub use backup::*;
 pub use frame::{Frame, FrameError, read_frame, write_frame};
 pub use message::*;
+pub use restore::*;
 
 /// The version of the protocol. It rises with every change that an older peer would misread.
 ///

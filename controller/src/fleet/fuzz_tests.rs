@@ -42,6 +42,7 @@ fn conversations() -> Vec<Vec<u8>> {
                 ..Facts::default()
             },
             waiting_reports: vec!["run-1".to_owned()],
+            standing_restores: Vec::new(),
         }),
         FromAgent::Alive {},
         FromAgent::Answer {

@@ -232,6 +232,8 @@ impl Session {
             Answer::Output(_) => "what a program printed",
             Answer::Observations(_) => "what was found on the host",
             Answer::Backup(_) => "a report of a backup",
+            Answer::Restored(_) => "a report of a restore",
+            Answer::Drilled(_) => "a report of a drill",
         };
         FleetError::Protocol {
             host: self.host().clone(),

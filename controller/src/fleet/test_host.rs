@@ -189,6 +189,7 @@ impl TestAgent {
                 ..Facts::default()
             },
             waiting_reports: vec!["run-1".to_owned(), "another-controllers-1".to_owned()],
+            standing_restores: Vec::new(),
         };
         self.say(&FromAgent::Hello(hello)).await;
     }
