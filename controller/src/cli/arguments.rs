@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use clap::Args;
 
 use super::CliError;
-use crate::model::Actor;
+use crate::model::{Actor, Secret};
 
 /// Whether programs read the output.
 #[derive(Debug, Args)]
@@ -67,6 +67,28 @@ pub fn ask(question: &str) -> Result<String, CliError> {
         .and_then(|()| std::io::stdin().lock().read_line(&mut line))
         .map_err(|error| CliError::Declined(format!("cannot ask: {error}")))?;
     Ok(line.trim().to_owned())
+}
+
+/// Asks for a secret without showing it, or takes the first line of standard input.
+///
+/// # Errors
+/// If nothing is given.
+pub fn ask_secret(question: &str) -> Result<Secret, CliError> {
+    let failed = |error| CliError::Declined(format!("cannot read the secret: {error}"));
+    let text = if std::io::stdin().is_terminal() {
+        rpassword::prompt_password(format!("{question}: ")).map_err(failed)?
+    } else {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
+        line
+    };
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(CliError::Declined(format!(
+            "{question}: nothing was given. Type it at a terminal, or pass it on standard input"
+        )));
+    }
+    Ok(Secret::new(text.to_owned()))
 }
 
 /// The person at the terminal, by the name of their account.

@@ -42,6 +42,7 @@ mod serve;
 mod service;
 mod status;
 mod style;
+mod target;
 mod template;
 mod template_try;
 mod words;
@@ -134,6 +135,9 @@ enum Command {
     /// Maintenance: times in which nobody is alarmed
     #[command(subcommand)]
     Maintenance(maintenance::MaintenanceCommand),
+    /// Targets: places for backups
+    #[command(subcommand)]
+    Target(target::TargetCommand),
     /// Jobs: what was done, by whom, with what outcome
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -248,6 +252,7 @@ impl Cli {
             Command::Check(command) => check::run(command, &self.open().await?, style).await,
             Command::Incident(command) => incident::run(command, &self.open().await?, style).await,
             Command::Maintenance(command) => maintenance::run(command, &self.open().await?, style).await,
+            Command::Target(command) => target::run(command, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
             Command::Authority(command) => authority::run(command, &self.open().await?, style).await,

@@ -1,15 +1,13 @@
 //! `allmende notify`.
 
-use std::io::{BufRead, IsTerminal};
-
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
-use super::arguments::Json;
+use super::arguments::{Json, ask_secret};
 use super::organisation::Changing;
 use super::style::Style;
 use super::{Answer, CliError, carry_out, perform, print_json, table};
-use crate::model::{Delivery, DeliveryState, Name, Secret, Way};
+use crate::model::{Delivery, DeliveryState, Name, Way};
 use crate::notify::needs_secret;
 use crate::operations::{
     AddChannel, AddPerson, AddRule, Controller, EditChannel, EditPerson, Operation, RemoveChannel,
@@ -379,23 +377,4 @@ fn secret_of(way: &Way) -> String {
         Way::Ntfy { .. } => format!("Access token at {}", way.other_side()),
         Way::Matrix { .. } => format!("Access token at {}", way.other_side()),
     }
-}
-
-/// Asks for a secret without showing it, or takes the first line of standard input.
-fn ask_secret(question: &str) -> Result<Secret, CliError> {
-    let failed = |error| CliError::Declined(format!("cannot read the secret: {error}"));
-    let text = if std::io::stdin().is_terminal() {
-        rpassword::prompt_password(format!("{question}: ")).map_err(failed)?
-    } else {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
-        line
-    };
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(CliError::Declined(format!(
-            "{question}: nothing was given. Type it at a terminal, or pass it on standard input"
-        )));
-    }
-    Ok(Secret::new(text.to_owned()))
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{HostKey, MonthlyCost, Name, Retention, Size};
+use super::{HostKey, JumpAddress, MonthlyCost, Name, Retention, Size};
 
 /// A place for repositories. Its password or key is in the vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,17 +39,14 @@ pub enum Location {
     Disk {
         /// The folder, absolute.
         folder: PathBuf,
-        /// Whether something must be mounted at the folder, or above it, before anything is written there.
+        /// Whether it must be on a disk of its own, mounted at the folder or above it, before anything is written there.
         mounted: bool,
     },
     /// A folder on a server with SFTP.
     Sftp {
-        /// The account.
-        user: String,
-        /// Name or address.
-        host: String,
-        /// Port of the SSH server.
-        port: u16,
+        /// The account, the server and its port.
+        #[serde(flatten)]
+        at: JumpAddress,
         /// The key that it must show.
         host_key: HostKey,
         /// The folder there, absolute.
@@ -152,23 +149,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disk { folder, .. } => f.pad(&folder.display().to_string()),
-            Self::Sftp {
-                user,
-                host,
-                port,
-                folder,
-                ..
-            } => {
-                let host = if host.contains(':') {
-                    format!("[{host}]")
-                } else {
-                    host.clone()
-                };
-                match port {
-                    22 => f.pad(&format!("{user}@{host}{folder}")),
-                    port => f.pad(&format!("{user}@{host}:{port}{folder}")),
-                }
-            }
+            Self::Sftp { at, folder, .. } => f.pad(&format!("{at}{folder}")),
             Self::S3 { url, .. } | Self::Rest { url, .. } => f.pad(url),
         }
     }

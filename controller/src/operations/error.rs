@@ -1,6 +1,7 @@
 //! Why an operation was not done.
 
 use crate::backup::own::OwnBackupError;
+use crate::backup::DiskError;
 use crate::catalogue::CatalogueError;
 use crate::fleet::{FleetError, InvalidKey};
 use crate::model::{JobId, Name};
@@ -92,6 +93,9 @@ pub enum OperationError {
     /// A copy of Allmende's own data.
     #[error(transparent)]
     OwnBackup(#[from] OwnBackupError),
+    /// A target's folder.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// The settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),

@@ -3,8 +3,10 @@
 
 mod access;
 mod action;
+mod address;
 mod apply;
 mod asking;
+mod backup;
 mod check;
 mod check_settings;
 mod clock;
@@ -44,6 +46,7 @@ pub use access::{Asker, OwnAccess, Person};
 pub use action::RunAction;
 pub use apply::ApplyHost;
 pub use asking::{Asked, ask_now};
+pub use backup::{AddTarget, EditTarget, RemoveTarget, needs_secret};
 pub use check::{AddCheck, EditCheck, RemoveCheck};
 pub use check_settings::CheckSettings;
 pub use clock::{Served, fire_due};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::changed;
 use crate::model::{Channel, ChannelKind, Encryption, Name, Outcome, Secret, Server, Way, is_loopback};
 use crate::notify::{needs_secret, parse_mailbox, secret_name};
+use crate::operations::address::check_url;
 use crate::operations::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
 use crate::store::StoreError;
 use crate::vault::{SecretScope, generate_password};
@@ -67,33 +68,6 @@ fn refused(text: impl Into<String>) -> OperationError {
 }
 
 impl ChannelSettings {
-    /// What is wrong with an address that messages would go to.
-    fn check_url(&self, url: &str) -> Result<String, OperationError> {
-        let parsed = reqwest::Url::parse(url)
-            .map_err(|_| refused("the address is none: write it like https://example.org/…"))?;
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(refused(
-                "the address holds a password: leave it out, it would be seen",
-            ));
-        }
-        let host = parsed.host_str().unwrap_or_default();
-        match parsed.scheme() {
-            "https" => {}
-            "http" if is_loopback(host) || self.plain => {}
-            "http" => {
-                return Err(refused(format!(
-                    "{host} would be reached without TLS, and everybody on the way could read along: use https://, or add --plain if you mean it"
-                )));
-            }
-            other => {
-                return Err(refused(format!(
-                    "{other}:// is no way to send messages: use https://"
-                )));
-            }
-        }
-        Ok(url.to_owned())
-    }
-
     fn encryption(&self, server: &Server) -> Result<Encryption, OperationError> {
         let encryption = self.encryption.unwrap_or(match server.port {
             Some(465) => Encryption::Tls,
@@ -127,7 +101,7 @@ impl ChannelSettings {
             self.url
                 .as_deref()
                 .ok_or_else(|| refused(format!("a channel of the kind {kind} needs --url {example}")))
-                .and_then(|url| self.check_url(url))
+                .and_then(|url| check_url(url, self.plain))
         };
         let mail_only = [
             ("--smtp", self.smtp.is_some()),
@@ -164,7 +138,7 @@ impl ChannelSettings {
                 url: url("https://example.org/hook")?,
             },
             ChannelKind::Ntfy => Way::Ntfy {
-                url: self.check_url(self.url.as_deref().unwrap_or(PUBLIC_NTFY))?,
+                url: check_url(self.url.as_deref().unwrap_or(PUBLIC_NTFY), self.plain)?,
             },
             ChannelKind::Matrix => Way::Matrix {
                 url: url("https://matrix.example.org")?,
