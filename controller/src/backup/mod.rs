@@ -2,9 +2,13 @@
 
 pub mod own;
 mod disk;
+mod retention;
 mod secrets;
 mod serving;
+mod simulator;
 
 pub use disk::{Disk, DiskError};
+pub use retention::{Held, Reason, kept};
 pub use secrets::{ESCROW, credential, repository_password};
 pub use serving::Serving;
+pub use simulator::{Simulated, simulate};

@@ -18,6 +18,9 @@ mod apply;
 mod arguments;
 mod audit;
 mod authority;
+mod backup;
+mod backup_list;
+mod backup_simulate;
 mod care_view;
 mod check;
 mod check_view;
@@ -135,6 +138,9 @@ enum Command {
     /// Maintenance: times in which nobody is alarmed
     #[command(subcommand)]
     Maintenance(maintenance::MaintenanceCommand),
+    /// Backups: what can be brought back
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
     /// Targets: places for backups
     #[command(subcommand)]
     Target(target::TargetCommand),
@@ -252,6 +258,7 @@ impl Cli {
             Command::Check(command) => check::run(command, &self.open().await?, style).await,
             Command::Incident(command) => incident::run(command, &self.open().await?, style).await,
             Command::Maintenance(command) => maintenance::run(command, &self.open().await?, style).await,
+            Command::Backup(command) => backup::run(command, &self.open().await?, style).await,
             Command::Target(command) => target::run(command, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,

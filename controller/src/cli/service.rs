@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 use super::arguments::{Confirm, Json};
 use super::organisation::Changing;
 use super::style::Style;
-use super::{Answer, CliError, care_view, perform, print_json, show_preview, table};
+use super::{Answer, CliError, backup_list, care_view, perform, print_json, show_preview, table};
 use crate::catalogue::{Care, ParameterType};
-use crate::model::{Secret, Service, ServiceRef};
+use crate::model::{BackupOutcome, Secret, Service, ServiceRef};
 use crate::operations::{
     AddService, Controller, EditService, Operation, OperationError, RemoveService, Setting,
 };
@@ -113,14 +113,23 @@ pub async fn run(
         ServiceCommand::Show(show) => {
             let service = controller.store.services().find(&show.service).await?;
             let care = controller.care(&service).await;
+            let backups = controller.store.backups().newest(BackupOutcome::Complete).await?;
             if show.json.json {
-                print_json(&describe(&service, care.as_ref(), controller));
+                let mut value = describe(&service, care.as_ref(), controller);
+                value["last_backup"] = backup_list::newest(&backups, &service)
+                    .map(|backup| serde_json::json!({ "id": backup.id, "began_at": backup.began_at }))
+                    .unwrap_or_default();
+                print_json(&value);
                 return Ok(Answer::Yes);
             }
             println!("{}", style.bold(&service.full_name()));
             println!("  template  {}", service.template);
             println!("  host      {}", service.host);
             println!("  set up    {}", state(&service));
+            println!(
+                "  backup    {}",
+                backup_list::last(controller, &backups, &service, style)
+            );
             for (name, value) in &service.parameters {
                 println!("  {name} = {value}");
             }

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::arguments::Json;
 use super::style::Style;
 use super::words::{length, local_time, locked, standing};
-use super::{Answer, CliError, print_json};
-use crate::model::{JobState, Service};
+use super::{Answer, CliError, backup_list, print_json};
+use crate::model::{Backup, BackupOutcome, JobState, Service};
 use crate::operations::Controller;
 
 /// Runs it. It asks no host: what it says is what the controller knows.
@@ -22,8 +22,20 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
         .into_iter()
         .filter(|job| job.state == JobState::Running)
         .collect();
+    let backups = controller.store.backups().newest(BackupOutcome::Complete).await?;
     if json.json {
+        let backups: Vec<_> = backups
+            .iter()
+            .map(|backup| {
+                serde_json::json!({
+                    "service": backup.service(),
+                    "id": backup.id,
+                    "began_at": backup.began_at,
+                })
+            })
+            .collect();
         print_json(&serde_json::json!({
+            "last_backups": backups,
             "organisations": organisations,
             "hosts": hosts,
             "services": services,
@@ -63,7 +75,7 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
         );
         let own = |service: &&Service| service.organisation == organisation.name;
         for service in services.iter().filter(own) {
-            println!("  {}", service_line(service, style));
+            println!("  {}", service_line(controller, service, &backups, style));
         }
         if !services.iter().any(|service| own(&service)) {
             println!("  {}", style.dim("no services yet"));
@@ -101,7 +113,7 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
     Ok(Answer::Yes)
 }
 
-fn service_line(service: &Service, style: Style) -> String {
+fn service_line(controller: &Controller, service: &Service, backups: &[Backup], style: Style) -> String {
     let address = service.parameters.get("domain").map_or("", String::as_str);
     let state = match (&service.applied, service.begun) {
         (Some(applied), _) => style.green(&format!("set up {}", local_time(applied.at))),
@@ -109,7 +121,10 @@ fn service_line(service: &Service, style: Style) -> String {
         (None, None) => style.yellow("not set up yet: allmende apply it"),
     };
     format!(
-        "{:16}  {:12}  {:12}  {address}  {state}",
-        service.name, service.template, service.host
+        "{:16}  {:12}  {:12}  {address}  {state}  {}",
+        service.name,
+        service.template,
+        service.host,
+        backup_list::last(controller, backups, service, style)
     )
 }

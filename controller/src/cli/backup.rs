@@ -1,0 +1,62 @@
+//! `allmende backup`.
+
+use clap::{Args, Subcommand};
+
+use super::arguments::Json;
+use super::style::Style;
+use super::{Answer, CliError, backup_list, backup_simulate};
+use crate::model::{BackupId, Name, ServiceRef};
+use crate::operations::Controller;
+
+/// What can be asked about backups.
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Lists backups, the newest first
+    #[command(after_help = "Examples:
+  allmende backup list
+  allmende backup list kita-sonne/cloud --limit 100")]
+    List(List),
+    /// Shows a backup: what is in it, where it is, what proves it
+    Show(ShowBackup),
+    /// Draws which backups would stay over a year
+    #[command(after_help = "Examples:
+  allmende backup simulate kita-sonne/cloud
+  allmende backup simulate --keep daily=7,weekly=5,monthly=12 --every 'daily 03:00'
+  allmende backup simulate --keep hourly=24,daily=14 --every hourly
+
+Nothing is changed. The rules are those of the service's targets, or those given with --keep.")]
+    Simulate(Box<backup_simulate::Simulate>),
+}
+
+/// Which backups.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those of this service, which may be gone by now
+    pub service: Option<ServiceRef>,
+    /// Only those of this organisation
+    #[arg(long = "org", value_name = "ORGANISATION", conflicts_with = "service")]
+    pub organisation: Option<Name>,
+    /// How many
+    #[arg(long, default_value_t = 30)]
+    pub limit: usize,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// Which backup.
+#[derive(Debug, Args)]
+pub struct ShowBackup {
+    /// Its number
+    pub id: BackupId,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// Runs it.
+pub async fn run(command: &BackupCommand, controller: &Controller, style: Style) -> Result<Answer, CliError> {
+    match command {
+        BackupCommand::List(list) => backup_list::list(list, controller, style).await,
+        BackupCommand::Show(show) => backup_list::show(show, controller, style).await,
+        BackupCommand::Simulate(simulate) => backup_simulate::run(simulate, controller, style).await,
+    }
+}
