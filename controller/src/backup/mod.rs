@@ -1,7 +1,7 @@
 //! Backups: where they go, what is kept of them, how restic is asked; and copies of Allmende's own data.
 
-pub mod own;
 mod disk;
+pub mod own;
 mod retention;
 mod secrets;
 mod serving;

@@ -1,7 +1,7 @@
 //! Why an operation was not done.
 
-use crate::backup::own::OwnBackupError;
 use crate::backup::DiskError;
+use crate::backup::own::OwnBackupError;
 use crate::catalogue::CatalogueError;
 use crate::fleet::{FleetError, InvalidKey};
 use crate::model::{JobId, Name};
