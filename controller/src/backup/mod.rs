@@ -2,6 +2,7 @@
 
 mod disk;
 pub mod own;
+pub mod repository;
 mod retention;
 mod secrets;
 mod serving;
