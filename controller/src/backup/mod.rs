@@ -1,6 +1,7 @@
 //! Backups: where they go, what is kept of them, how restic is asked; and copies of Allmende's own data.
 
 mod disk;
+pub mod engine;
 pub mod own;
 pub mod repository;
 mod retention;
