@@ -2,14 +2,17 @@
 
 mod disk;
 pub mod engine;
+mod escrow;
 pub mod own;
 pub mod repository;
 mod retention;
 mod secrets;
 mod serving;
+pub mod sheet;
 mod simulator;
 
 pub use disk::{Disk, DiskError};
+pub use escrow::{EscrowError, confirm, ensure_escrow_key, escrow_password, is_confirmed};
 pub use retention::{Held, Reason, kept};
 pub use secrets::{ESCROW, credential, repository_password};
 pub use serving::Serving;

@@ -48,6 +48,7 @@ mod style;
 mod target;
 mod template;
 mod template_try;
+mod vault;
 mod words;
 
 use std::fmt;
@@ -153,6 +154,8 @@ enum Command {
     /// The certificate authority for services with tls = internal
     #[command(subcommand)]
     Authority(authority::AuthorityCommand),
+    #[command(subcommand)]
+    Vault(vault::VaultCommand),
     #[command(subcommand)]
     Controller(controller::ControllerCommand),
     /// Practice hosts: throwaway Debian machines on this computer
@@ -263,6 +266,7 @@ impl Cli {
             Command::Job(command) => job::run(command, &self.open().await?, style).await,
             Command::Audit(command) => audit::run(command, &self.open().await?, style).await,
             Command::Authority(command) => authority::run(command, &self.open().await?, style).await,
+            Command::Vault(command) => vault::run(command, &self.open().await?, style).await,
             Command::Controller(controller::ControllerCommand::Backup(command)) => {
                 controller::backup(command, &self.open().await?, style).await
             }

@@ -40,6 +40,7 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
             "hosts": hosts,
             "services": services,
             "running_jobs": running,
+            "unconfirmed_sheets": controller.unconfirmed_sheets().await?,
             "incidents": controller.store.watch().incidents(true, 100).await?,
         }));
         return Ok(Answer::Yes);
@@ -60,6 +61,12 @@ pub async fn run(json: &Json, controller: &Controller, style: Style) -> Result<A
     }
     if !open.is_empty() {
         println!("{}\n", style.dim("More: allmende incident list"));
+    }
+    for organisation in controller.unconfirmed_sheets().await? {
+        println!(
+            "{} Setting up {organisation} is not finished: nobody has its emergency sheet. allmende vault export {organisation} --pdf FILE, then allmende vault confirm {organisation}",
+            style.yellow("!")
+        );
     }
     if organisations.is_empty() {
         println!(

@@ -8,7 +8,7 @@ mod record;
 mod wording;
 
 pub use judgement::{Rules, judge};
-pub use own::{channels, disk, drift, lag, own_backup, queue, schedules, unwatched};
+pub use own::{channels, disk, drift, lag, own_backup, queue, schedules, sheets, unwatched};
 pub use probe::{Means, Prober};
 pub use record::record;
 pub use wording::say;

@@ -150,6 +150,25 @@ pub fn own_backup(age: Option<Duration>, folder: Option<&str>) -> Answer {
     }
 }
 
+/// The organisations with backups of whose emergency sheet nobody has typed the password yet.
+pub fn sheets(unconfirmed: &[Name]) -> Answer {
+    let Some(name) = unconfirmed.first() else {
+        return Answer {
+            status: Status::Ok,
+            figure: figure(0, ""),
+            sentence: say("own.sheets_confirmed", json!({})),
+            advice: None,
+        };
+    };
+    let values = json!({ "count": unconfirmed.len(), "name": name.as_str() });
+    Answer {
+        status: Status::Warning,
+        figure: figure(unconfirmed.len() as u64, ""),
+        sentence: say("own.sheets", &values),
+        advice: Some(say("own.sheets_advice", &values)),
+    }
+}
+
 /// How late checks are.
 pub fn lag(late: Duration) -> Answer {
     let status = above(late, LATE);
@@ -309,6 +328,20 @@ mod tests {
         assert_eq!(none.status, Status::Warning);
         let advice = none.advice.expect("advice");
         assert!(advice.de.contains("allmende controller backup"), "{advice:?}");
+    }
+
+    #[test]
+    fn a_sheet_that_nobody_has_is_told_with_how_to_print_it() {
+        assert_eq!(sheets(&[]).status, Status::Ok);
+        let names = ["kita-sonne", "wg-nord"].map(|name| name.parse().expect("a name"));
+        let answer = sheets(&names);
+        assert_eq!(answer.status, Status::Warning);
+        assert!(
+            answer.sentence.en.contains("kita-sonne (and 1 more)"),
+            "{answer:?}"
+        );
+        let advice = answer.advice.expect("advice").de;
+        assert!(advice.contains("allmende vault confirm kita-sonne"), "{advice}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Why an operation was not done.
 
-use crate::backup::DiskError;
 use crate::backup::own::OwnBackupError;
+use crate::backup::{DiskError, EscrowError};
 use crate::catalogue::CatalogueError;
 use crate::fleet::{FleetError, InvalidKey};
 use crate::model::{JobId, Name};
@@ -90,6 +90,9 @@ pub enum OperationError {
     /// Sending messages.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// The key of the emergency sheet.
+    #[error(transparent)]
+    Escrow(#[from] EscrowError),
     /// A copy of Allmende's own data.
     #[error(transparent)]
     OwnBackup(#[from] OwnBackupError),

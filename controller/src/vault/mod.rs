@@ -20,7 +20,7 @@ use cipher::Cipher;
 pub use error::VaultError;
 pub use export_key::ExportKey;
 pub use master_key::FILE as KEY_FILE;
-pub use password::generate_password;
+pub use password::{generate_on_paper, generate_password};
 pub use sealed_file::{OpeningReader, SealedFileError, SealingWriter};
 
 /// The shortest secret, in characters.

@@ -153,3 +153,15 @@ fn passwords_have_their_length_and_differ() {
     assert_eq!(one.reveal().len(), 24);
     assert_ne!(one, generate_password(24).expect("made"));
 }
+
+#[test]
+fn a_password_on_paper_has_groups_of_letters_that_nobody_mistakes() {
+    let one = generate_on_paper().expect("made");
+    let groups: Vec<&str> = one.reveal().split('-').collect();
+    assert_eq!(groups.len(), 6, "{}", one.reveal());
+    for group in groups {
+        assert_eq!(group.len(), 4);
+        assert!(!group.contains(['i', 'l', 'o']) && group.bytes().all(|letter| letter.is_ascii_lowercase()));
+    }
+    assert_ne!(one, generate_on_paper().expect("made"));
+}

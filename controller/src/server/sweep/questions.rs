@@ -58,6 +58,7 @@ enum Question {
     Unwatched,
     Channels,
     OwnBackup,
+    Sheets,
 }
 
 impl Item {
@@ -150,6 +151,7 @@ pub async fn items(controller: &Controller, watched: Vec<Watched>) -> Result<Vec
         ("unwatched", Question::Unwatched),
         ("channels", Question::Channels),
         ("own-backup", Question::OwnBackup),
+        ("sheets", Question::Sheets),
     ] {
         let key = CheckKey {
             subject: Subject::Controller,
@@ -295,6 +297,10 @@ impl Questions {
             Question::Schedules => Some(self.schedules().await.unwrap_or_else(not_answered)),
             Question::Channels => Some(self.channels().await.unwrap_or_else(not_answered)),
             Question::OwnBackup => Some(self.own_backup().await.unwrap_or_else(not_answered)),
+            Question::Sheets => Some(match self.controller.unconfirmed_sheets().await {
+                Ok(unconfirmed) => health::sheets(&unconfirmed),
+                Err(error) => not_answered(error),
+            }),
             Question::Unwatched => Some(health::unwatched(
                 &self.unwatched.lock().unwrap_or_else(PoisonError::into_inner),
             )),
