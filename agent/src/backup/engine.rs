@@ -156,7 +156,9 @@ impl Engine<'_> {
             return Err("the engine's call names no program".to_owned());
         };
         let found = process::find(program).ok_or_else(|| {
-            format!("the program {program} is not there: `allmende apply` with the host's name brings it")
+            format!(
+                "the program {program} is not there: templates that require \"base\" bring it; else: apt install {program}"
+            )
         })?;
         let mut command = Command::new("/proc/self/exe");
         command

@@ -31,10 +31,11 @@ pub use error::{CatalogueError, Problem};
 pub use lint::lint;
 pub use parameter::{Parameter, ParameterType};
 pub use sections::{
-    Action, ActionCall, ActionRisk, Care, CertificateCheck, Check, ClockCheck, DateCheck, DiskCheck,
-    DnsCheck, DumpSource, FailedUnitsCheck, FreshnessCheck, HttpCheck, InodesCheck, JsonExpectation,
+    Action, ActionCall, ActionRisk, Backup, Care, CertificateCheck, Check, ClockCheck, DateCheck, DiskCheck,
+    DnsCheck, Dump, DumpSource, FailedUnitsCheck, FreshnessCheck, HttpCheck, InodesCheck, JsonExpectation,
     LoadCheck, MemoryCheck, Method, OutputKind, PackageUpdateCheck, Place, Question, RebootRequiredCheck,
-    RecordType, SecurityUpdatesCheck, SmartCheck, Span, SwapCheck, TcpCheck, TlsCheck, Trust, UnitCheck,
+    RecordType, SecurityUpdatesCheck, SmartCheck, Span, Step, SwapCheck, TcpCheck, TlsCheck, Trust,
+    UnitCheck,
 };
 pub use skeleton::write_skeleton;
 pub use template::{FORMAT, Manifest, Scope};

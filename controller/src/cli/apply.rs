@@ -17,7 +17,7 @@ use crate::provision::HostPlan;
 /// Which hosts and services are meant.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-struct Targets {
+pub(super) struct Targets {
     /// Services: NAME or ORGANISATION/NAME
     services: Vec<ServiceRef>,
     /// All services on this host, and the host itself
@@ -57,8 +57,11 @@ pub struct Apply {
 }
 
 impl Targets {
-    /// One operation for each host.
-    async fn operations(&self, controller: &Controller) -> Result<Vec<ApplyHost>, CliError> {
+    /// The services that are meant, by their hosts.
+    pub(super) async fn by_host(
+        &self,
+        controller: &Controller,
+    ) -> Result<BTreeMap<Name, Vec<ServiceRef>>, CliError> {
         let mut by_host: BTreeMap<Name, BTreeSet<String>> = BTreeMap::new();
         for reference in &self.services {
             let service = controller.store.services().find(reference).await?;
@@ -105,13 +108,20 @@ impl Targets {
                     .map(|name| name.parse())
                     .collect::<Result<_, _>>()
                     .map_err(|error| OperationError::Refused(format!("{error}")))?;
-                Ok(ApplyHost {
-                    host,
-                    services,
-                    everything: false,
-                })
+                Ok((host, services))
             })
             .collect()
+    }
+
+    /// One operation for each host.
+    async fn operations(&self, controller: &Controller) -> Result<Vec<ApplyHost>, CliError> {
+        let by_host = self.by_host(controller).await?;
+        let operations = by_host.into_iter().map(|(host, services)| ApplyHost {
+            host,
+            services,
+            everything: false,
+        });
+        Ok(operations.collect())
     }
 }
 
@@ -181,7 +191,7 @@ fn show_plans(plans: &[HostPlan], verbose: bool, style: Style) {
     }
 }
 
-type Problems = Vec<(Name, OperationError)>;
+pub(super) type Problems = Vec<(Name, OperationError)>;
 
 async fn plans(operations: &[ApplyHost], controller: &Controller) -> (Vec<HostPlan>, Problems) {
     in_parallel(operations, controller, async |operation: &ApplyHost| {
@@ -190,15 +200,27 @@ async fn plans(operations: &[ApplyHost], controller: &Controller) -> (Vec<HostPl
     .await
 }
 
+/// An operation on one host.
+pub(super) trait OnHost {
+    /// The host.
+    fn host(&self) -> &Name;
+}
+
+impl OnHost for ApplyHost {
+    fn host(&self) -> &Name {
+        &self.host
+    }
+}
+
 /// Works on several hosts at the same time, as many as the settings allow. One that fails does not hold up the others.
-async fn in_parallel<T>(
-    operations: &[ApplyHost],
+pub(super) async fn in_parallel<O: OnHost, T>(
+    operations: &[O],
     controller: &Controller,
-    work: impl AsyncFn(&ApplyHost) -> Result<T, OperationError>,
+    work: impl AsyncFn(&O) -> Result<T, OperationError>,
 ) -> (Vec<T>, Problems) {
     let work = &work;
     let results: Vec<_> = futures_util::stream::iter(operations)
-        .map(|operation| async move { (operation.host.clone(), work(operation).await) })
+        .map(|operation| async move { (operation.host().clone(), work(operation).await) })
         .buffered(controller.settings.parallel_hosts)
         .collect()
         .await;
@@ -214,7 +236,7 @@ async fn in_parallel<T>(
 }
 
 /// One problem is the error itself; of several, all are told.
-fn report_problems(mut problems: Problems, hosts: usize) -> Result<(), CliError> {
+pub(super) fn report_problems(mut problems: Problems, hosts: usize) -> Result<(), CliError> {
     match problems.len() {
         0 => Ok(()),
         1 => Err(problems.remove(0).1.into()),

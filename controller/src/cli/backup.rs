@@ -4,13 +4,21 @@ use clap::{Args, Subcommand};
 
 use super::arguments::Json;
 use super::style::Style;
-use super::{Answer, CliError, backup_list, backup_simulate};
+use super::{Answer, CliError, backup_list, backup_run, backup_simulate};
 use crate::model::{BackupId, Name, ServiceRef};
 use crate::operations::Controller;
 
 /// What can be asked about backups.
 #[derive(Debug, Subcommand)]
 pub enum BackupCommand {
+    /// Backs services up now
+    #[command(after_help = "Examples:
+  allmende backup run cloud
+  allmende backup run --org kita-sonne
+  allmende backup run --all
+
+Exit code 1 if one of the backups is not complete.")]
+    Run(backup_run::Run),
     /// Lists backups, the newest first
     #[command(after_help = "Examples:
   allmende backup list
@@ -55,6 +63,7 @@ pub struct ShowBackup {
 /// Runs it.
 pub async fn run(command: &BackupCommand, controller: &Controller, style: Style) -> Result<Answer, CliError> {
     match command {
+        BackupCommand::Run(command) => backup_run::run(command, controller, style).await,
         BackupCommand::List(list) => backup_list::list(list, controller, style).await,
         BackupCommand::Show(show) => backup_list::show(show, controller, style).await,
         BackupCommand::Simulate(simulate) => backup_simulate::run(simulate, controller, style).await,

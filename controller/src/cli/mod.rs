@@ -20,6 +20,7 @@ mod audit;
 mod authority;
 mod backup;
 mod backup_list;
+mod backup_run;
 mod backup_simulate;
 mod care_view;
 mod check;

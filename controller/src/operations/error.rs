@@ -1,7 +1,7 @@
 //! Why an operation was not done.
 
 use crate::backup::own::OwnBackupError;
-use crate::backup::{DiskError, EscrowError};
+use crate::backup::{CreateError, DiskError, EscrowError};
 use crate::catalogue::CatalogueError;
 use crate::fleet::{FleetError, InvalidKey};
 use crate::model::{JobId, Name};
@@ -44,6 +44,19 @@ pub enum OperationError {
         /// The last lines that its program printed, secrets masked.
         said: Vec<String>,
     },
+    /// Services were not backed up, or not all of what belongs to them.
+    #[error("{good} of {all} backups are complete:\n{}", .lines.join("\n"))]
+    NotBackedUp {
+        /// How many are complete.
+        good: usize,
+        /// How many there should be.
+        all: usize,
+        /// What came of each.
+        lines: Vec<String>,
+    },
+    /// A repository could not be made.
+    #[error(transparent)]
+    Repository(#[from] CreateError),
     /// Somebody wants nothing to be changed on a host.
     #[error(
         "{host} is locked by {by} since {since}: {reason}. Nothing is changed on it; when that is over: allmende host unlock {host}"

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     ApplyHost, BackUpController, ClaimedJob, Controller, LockHost, Observer, Operation, OperationError,
-    Prepared, RemoveService, Risk, Scope, UnlockHost, hand_over, prepare,
+    Prepared, RemoveService, Risk, RunBackup, Scope, UnlockHost, hand_over, prepare,
 };
 use crate::model::{Actor, Job, JobId, Outcome, Role};
 
@@ -119,7 +119,14 @@ macro_rules! requests {
     };
 }
 
-requests!(ApplyHost, BackUpController, RemoveService, LockHost, UnlockHost);
+requests!(
+    ApplyHost,
+    RunBackup,
+    BackUpController,
+    RemoveService,
+    LockHost,
+    UnlockHost
+);
 
 impl Request {
     /// What a job asks for.

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use action::{Action, ActionCall, ActionRisk, OutputKind};
-pub use backup::{Backup, DumpSource, Restore, Verify};
+pub use backup::{Backup, Dump, DumpSource, Restore, Verify};
 pub use check::{
     CertificateCheck, Check, CheckEntry, ClockCheck, DateCheck, DiskCheck, DnsCheck, FailedUnitsCheck,
     FreshnessCheck, HttpCheck, InodesCheck, JsonExpectation, LoadCheck, MemoryCheck, Method,

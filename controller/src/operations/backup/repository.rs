@@ -1,0 +1,118 @@
+//! The repository of a service on a disk of the controller's: the only one that its host writes to.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::backup::repository::{self as served, Permission};
+use crate::backup::{Disk, Serving, create, repository_password};
+use crate::model::{Name, Repository, Secret, Service};
+use crate::operations::{Controller, OperationError};
+use crate::vault::{SecretScope, generate_password};
+
+/// What stays free of a disk and of its files, in percent.
+pub const RESERVE: u8 = 10;
+
+/// Characters of a repository's password.
+const PASSWORD: usize = 40;
+
+/// A repository that is there.
+pub struct Here {
+    /// What is known of it.
+    pub repository: Repository,
+    /// Its folder, absolute.
+    pub folder: PathBuf,
+    /// Its password.
+    pub password: Secret,
+    /// Bytes that may still be written to its target; none where there is no quota.
+    pub allowance: Option<u64>,
+}
+
+impl Here {
+    /// What its host may do with it: read and add.
+    pub fn served(&self) -> served::Repository {
+        served::Repository {
+            folder: self.folder.clone(),
+            permission: Permission::Append { may_create: false },
+            allowance: self.allowance,
+            reserve_percent: RESERVE,
+        }
+    }
+}
+
+/// The repository of a service; made if there is none.
+///
+/// # Errors
+/// No target of the right kind, a disk that is not there, or what restic says.
+pub async fn here(controller: &Controller, service: &Service) -> Result<Here, OperationError> {
+    let targets = controller.store.targets().list().await?;
+    let target = Serving::of(&service.organisation, &targets)
+        .first
+        .ok_or_else(|| {
+            OperationError::Refused(
+            "no target on a disk of this machine serves it. Add one: allmende target add NAME --disk FOLDER"
+                .to_owned(),
+        )
+        })?;
+    let disk = Disk::of(target).ok_or_else(|| {
+        OperationError::Refused(format!("target {} is not on a disk of this machine", target.name))
+    })?;
+    disk.ready()?;
+    let store = controller.store.targets();
+    let known = store.repositories().await?;
+    let used: u64 = known
+        .iter()
+        .filter(|repository| repository.target == target.name)
+        .filter_map(|repository| repository.size_bytes)
+        .map(|size| size.0)
+        .sum();
+    let own = known.into_iter().find(|repository| {
+        (&repository.target, &repository.organisation, &repository.service)
+            == (&target.name, &service.organisation, &service.name)
+    });
+    let (repository, is_new) = match own {
+        Some(repository) => (repository, false),
+        None => (new(service, &target.name)?, true),
+    };
+    let make = || generate_password(PASSWORD);
+    let password = controller
+        .vault
+        .get_or_create(
+            &SecretScope::Backups(service.organisation.clone()),
+            &repository_password(&repository),
+            make,
+        )
+        .await?;
+    if is_new {
+        store.add_repository(&repository).await?;
+    }
+    let folder = disk.folder.join(&repository.folder);
+    create(&folder, &password).await?;
+    Ok(Here {
+        repository,
+        folder,
+        password,
+        allowance: target.quota_bytes.map(|quota| quota.0.saturating_sub(used)),
+    })
+}
+
+fn new(service: &Service, target: &Name) -> Result<Repository, OperationError> {
+    let mut random = [0_u8; 8];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| OperationError::Refused(format!("the system gives no random numbers: {error}")))?;
+    let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let short = id.get(..8).unwrap_or_default();
+    Ok(Repository {
+        folder: format!("{}/{}-{short}", service.organisation, service.name),
+        id,
+        target: target.clone(),
+        organisation: service.organisation.clone(),
+        service: service.name.clone(),
+        created_at: Timestamp::now(),
+        size_bytes: None,
+        counted_at: None,
+        check: None,
+        damaged: None,
+        pruned_at: None,
+    })
+}
