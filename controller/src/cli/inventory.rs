@@ -51,7 +51,10 @@ pub async fn export(arguments: &Export, controller: &Controller) -> Result<Answe
     let mut organisations = store.organisations().list().await?;
     let mut hosts = store.hosts().list().await?;
     let mut services = store.services().list().await?;
+    let mut targets = store.targets().list().await?;
     if let Some(name) = &arguments.organisation {
+        // Those of all organisations are not this one's to take along.
+        targets.retain(|target| target.organisations == [name.clone()]);
         store.organisations().get(name).await?;
         organisations.retain(|organisation| organisation.name == *name);
         services.retain(|service| service.organisation == *name);
@@ -60,7 +63,7 @@ pub async fn export(arguments: &Export, controller: &Controller) -> Result<Answe
                 || services.iter().any(|service| service.host == host.name)
         });
     }
-    let mut inventory = Inventory::of(&organisations, &hosts, &services);
+    let mut inventory = Inventory::of(&organisations, &hosts, &services, &targets);
     if let Some(path) = &arguments.secrets_key {
         let key = ExportKey::create_or_load(path).map_err(OperationError::from)?;
         seal_secrets(&mut inventory, &key, controller).await?;

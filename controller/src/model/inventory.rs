@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Contact, Host, HostKey, Jump, MonthlyCost, Name, Organisation, Parameters, Sector, Service, ServiceRef,
+    Contact, Host, HostKey, Jump, Location, MonthlyCost, Name, Organisation, Parameters, Retention, Sector,
+    Service, ServiceRef, Size, Target,
 };
 
-/// Organisations, hosts and services.
+/// Organisations, hosts, services and targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inventory {
@@ -25,6 +26,9 @@ pub struct Inventory {
     /// Services, by organisation and name.
     #[serde(default)]
     pub services: BTreeMap<Name, BTreeMap<Name, ServiceEntry>>,
+    /// Targets of backups, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<Name, TargetEntry>,
 }
 
 /// An organisation; its name is its key.
@@ -98,17 +102,51 @@ pub struct ServiceEntry {
     pub secrets: BTreeMap<String, String>,
 }
 
+/// A target of backups; its name is its key. Its password is not in an inventory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetEntry {
+    /// Where its disks stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// What is kept there: `daily=7,weekly=5`, or `all`.
+    #[serde(with = "rules")]
+    pub keep: Retention,
+    /// All of its backups together may grow so large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<Size>,
+    /// What it costs, in cents of a euro.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly_cost_cents: Option<MonthlyCost>,
+    /// Whose services it serves; left out for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub organisations: Vec<Name>,
+    /// When it was added: hosts write to the oldest that is a disk.
+    pub created_at: Timestamp,
+    /// Where it is.
+    pub location: Location,
+}
+
 impl Inventory {
     /// The version of the format.
     pub const FORMAT: u32 = 1;
 
     /// An inventory of these, without secrets.
-    pub fn of(organisations: &[Organisation], hosts: &[Host], services: &[Service]) -> Self {
+    pub fn of(
+        organisations: &[Organisation],
+        hosts: &[Host],
+        services: &[Service],
+        targets: &[Target],
+    ) -> Self {
         let mut inventory = Self {
             format: Self::FORMAT,
             organisations: BTreeMap::new(),
             hosts: BTreeMap::new(),
             services: BTreeMap::new(),
+            targets: targets
+                .iter()
+                .map(|target| (target.name.clone(), target.into()))
+                .collect(),
         };
         for organisation in organisations {
             inventory
@@ -227,6 +265,36 @@ impl From<&Service> for ServiceEntry {
     }
 }
 
+impl From<&Target> for TargetEntry {
+    fn from(target: &Target) -> Self {
+        Self {
+            place: target.place.clone(),
+            keep: target.retention,
+            quota_bytes: target.quota_bytes,
+            monthly_cost_cents: target.monthly_cost,
+            organisations: target.organisations.clone(),
+            created_at: target.created_at,
+            location: target.location.clone(),
+        }
+    }
+}
+
+impl TargetEntry {
+    /// The target of this name.
+    pub fn named(&self, name: &Name) -> Target {
+        Target {
+            name: name.clone(),
+            location: self.location.clone(),
+            place: self.place.clone(),
+            retention: self.keep,
+            quota_bytes: self.quota_bytes,
+            monthly_cost: self.monthly_cost_cents,
+            organisations: self.organisations.clone(),
+            created_at: self.created_at,
+        }
+    }
+}
+
 fn ssh() -> u16 {
     22
 }
@@ -234,6 +302,24 @@ fn ssh() -> u16 {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_ssh(port: &u16) -> bool {
     *port == ssh()
+}
+
+/// Keep-rules as people write them.
+mod rules {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::Retention;
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    pub fn serialize<S: Serializer>(rules: &Retention, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(rules)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Retention, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
 }
 
 /// Contacts as people write them.

@@ -33,7 +33,7 @@ pub use incident::{
     Acknowledgement, CheckStanding, CheckState, Ground, Incident, IncidentChange, IncidentEvent, Judged,
     RECENT_ANSWERS, Surroundings,
 };
-pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry};
+pub use inventory::{HostEntry, Inventory, OrganisationEntry, ServiceEntry, TargetEntry};
 pub use job::{Job, JobEvent, JobEventKind, JobId, JobState, Outcome};
 pub use jump::{Jump, JumpAddress};
 pub use maintenance::{Maintenance, MaintenancePlan, MaintenanceScope};

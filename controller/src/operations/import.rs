@@ -11,7 +11,7 @@ use crate::catalogue::{Parameter, Scope as TemplateScope};
 use crate::fleet::fingerprint;
 use crate::model::{
     Host, HostEntry, Inventory, Name, Organisation, OrganisationEntry, Outcome, Parameters, Secret, Service,
-    ServiceEntry, ServiceRef,
+    ServiceEntry, ServiceRef, Target,
 };
 use crate::store::StoreError;
 use crate::vault::{ExportKey, SecretScope, generate_password};
@@ -19,7 +19,7 @@ use crate::vault::{ExportKey, SecretScope, generate_password};
 /// Takes over an inventory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportInventory {
-    /// Organisations, hosts and services; their secrets are sealed.
+    /// Organisations, hosts, services and targets; their secrets are sealed.
     pub inventory: Inventory,
     /// The secrets, opened; see [`open_secrets`].
     #[serde(skip)]
@@ -84,9 +84,11 @@ fn sealed(inventory: &mut Inventory) -> Vec<(SecretScope, &mut BTreeMap<String, 
 
 /// What an import would do.
 #[derive(Default)]
-struct Changes {
+pub(super) struct Changes {
     /// One for each, for people.
-    sentences: Vec<String>,
+    pub(super) sentences: Vec<String>,
+    pub(super) new_targets: Vec<Target>,
+    pub(super) targets: Vec<Target>,
     new_organisations: Vec<Organisation>,
     organisations: Vec<Organisation>,
     new_hosts: Vec<Host>,
@@ -115,6 +117,9 @@ impl ImportInventory {
         }
         for (reference, entry) in self.inventory.services() {
             self.service(controller, &reference, entry, &mut changes).await?;
+        }
+        for (name, entry) in &self.inventory.targets {
+            self.target(controller, name, entry, &mut changes).await?;
         }
         for (scope, secrets) in &self.secrets {
             for (name, secret) in secrets {
@@ -304,7 +309,7 @@ impl ImportInventory {
         Ok(())
     }
 
-    async fn organisation_named(
+    pub(super) async fn organisation_named(
         &self,
         controller: &Controller,
         name: &Name,
@@ -368,6 +373,13 @@ impl Operation for ImportInventory {
             let update = |known: &mut Organisation| known.clone_from(wanted);
             store.organisations().update(&wanted.name, update).await?;
         }
+        for target in &changes.new_targets {
+            store.targets().add(target).await?;
+        }
+        for wanted in &changes.targets {
+            let update = |known: &mut Target| known.clone_from(wanted);
+            store.targets().update(&wanted.name, update).await?;
+        }
         for host in &changes.new_hosts {
             store.hosts().add(host).await?;
         }
@@ -411,7 +423,7 @@ impl Operation for ImportInventory {
 }
 
 /// What is there, or nothing when the store does not know it.
-fn known<T>(found: Result<T, StoreError>) -> Result<Option<T>, OperationError> {
+pub(super) fn known<T>(found: Result<T, StoreError>) -> Result<Option<T>, OperationError> {
     match found {
         Ok(value) => Ok(Some(value)),
         Err(StoreError::Unknown { .. }) => Ok(None),
@@ -432,7 +444,7 @@ fn mask<'a>(parameters: &mut Parameters, parameter: impl Fn(&str) -> Option<&'a 
 }
 
 /// "place: Kiel → Lübeck, parameters.domain: a → b": fields that differ, sealed secrets left out.
-fn differences<T: Serialize>(known: &T, wanted: &T) -> String {
+pub(super) fn differences<T: Serialize>(known: &T, wanted: &T) -> String {
     let flat = |value: &T| {
         let mut fields = BTreeMap::new();
         flatten("", &serde_json::to_value(value).unwrap_or_default(), &mut fields);

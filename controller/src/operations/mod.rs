@@ -20,6 +20,7 @@ mod host_keys;
 mod host_lock;
 mod host_repair;
 mod import;
+mod import_targets;
 mod incident;
 mod maintenance;
 mod notify;

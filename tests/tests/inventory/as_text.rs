@@ -43,6 +43,31 @@ template = "dokuwiki"
 
 [services.wg-nord.wiki.parameters]
 domain = "wiki.wg-nord.test"
+
+[targets.usb]
+place = "Regal im Büro"
+keep = "daily=7,monthly=12"
+created_at = "2026-11-01T12:00:00Z"
+
+[targets.usb.location]
+kind = "disk"
+folder = "/nowhere/allmende"
+mounted = true
+
+[targets.nas]
+keep = "all"
+quota_bytes = 500000000000
+monthly_cost_cents = 450
+organisations = ["kita-sonne"]
+created_at = "2026-11-02T12:00:00Z"
+
+[targets.nas.location]
+kind = "sftp"
+user = "backup"
+address = "192.0.2.11"
+port = 22
+host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2JuMVkhp1wF8kDzfZcyVpRPzJBmsxqrUCIn2PbJ0XR"
+folder = "/srv/backups"
 "#;
 
 /// Writes a file beside the data of a world and says where.
@@ -68,7 +93,7 @@ fn an_inventory_is_taken_over_once_and_written_as_it_was() {
     world
         .run(&["import", &path, "--yes"])
         .expect(0)
-        .saying("5 changes");
+        .saying("7 changes");
     world
         .run(&["import", &path, "--yes"])
         .expect(0)
@@ -93,12 +118,14 @@ fn an_inventory_is_taken_over_once_and_written_as_it_was() {
         .saying("wg-nord/wiki");
     let edited = first
         .replace("place = \"Kiel\"", "place = \"Preetz\"")
+        .replace("daily=7", "daily=14")
         .replace("wiki.wg-nord.test", "seiten.wg-nord.test");
     let edited = file(&world, "edited.toml", &edited);
     world
         .run(&["import", &edited, "--yes"])
         .expect(0)
         .saying("organisation kita-sonne: place: Kiel → Preetz")
+        .saying("target usb: keep: daily=7,monthly=12 → daily=14,monthly=12")
         .saying("service wg-nord/wiki: parameters.domain: wiki.wg-nord.test → seiten.wg-nord.test");
     let one = world.run(&["export", "--org", "wg-nord"]).expect(0);
     assert!(one.stdout.contains("seiten.wg-nord.test") && !one.stdout.contains("kita-sonne"));
