@@ -173,9 +173,18 @@ impl<'a> Disk<'a> {
     /// # Errors
     /// What the system says.
     pub fn free(&self) -> Result<Size, DiskError> {
+        Ok(self.room()?.0)
+    }
+
+    /// What is free on the disk, for whoever is not root, and how large the disk is.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn room(&self) -> Result<(Size, Size), DiskError> {
         let room = rustix::fs::statvfs(self.folder)
             .map_err(|error| failed("look at the free room of", self.folder, error.into()))?;
-        Ok(Size(room.f_bavail.saturating_mul(room.f_frsize)))
+        let bytes = |blocks: u64| Size(blocks.saturating_mul(room.f_frsize));
+        Ok((bytes(room.f_bavail), bytes(room.f_blocks)))
     }
 
     /// Takes the mark off a folder that holds nothing any more.

@@ -1,5 +1,6 @@
 //! Health: asking, judging, remembering and telling how hosts and services are.
 
+pub mod backups;
 pub mod inside;
 mod judgement;
 mod own;

@@ -27,7 +27,7 @@ use allmende_agent::observe::{
 };
 use serde::Serialize;
 
-pub use forecast::Point;
+pub use forecast::{Point, reached_on};
 pub use ports::OpenPorts;
 
 use super::say;

@@ -12,6 +12,7 @@ mod agenda;
 #[cfg(test)]
 mod bench;
 mod dependencies;
+mod kept;
 mod lines;
 mod questions;
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::dependencies;
+use super::kept::{self, Kept};
 use super::lines::Lines;
 use crate::backup::own::OwnBackups;
 use crate::catalogue;
@@ -59,6 +60,7 @@ enum Question {
     Channels,
     OwnBackup,
     Sheets,
+    Backups(Kept),
 }
 
 impl Item {
@@ -159,6 +161,10 @@ pub async fn items(controller: &Controller, watched: Vec<Watched>) -> Result<Vec
         };
         items.push(of_own(key, OWN, None, question));
     }
+    for (key, title, question) in kept::questions(controller).await? {
+        let item = of_own(key, kept::RHYTHM, None, Question::Backups(question));
+        items.push(Item { title, ..item });
+    }
     let hosts = controller.store.hosts().list().await?;
     let rhythm = Duration::from_secs(u64::from(controller.settings.drift_minutes) * 60);
     for service in controller.store.services().list().await? {
@@ -202,7 +208,10 @@ fn of_check(watched: Watched) -> Item {
 fn of_own(key: CheckKey, every: Duration, host: Option<Arc<Host>>, question: Question) -> Item {
     Item {
         title: say(&format!("own.title.{}", key.id), json!({})),
-        organisation: host.as_ref().and_then(|host| host.organisation.clone()),
+        organisation: match &key.subject {
+            Subject::Service(service) => service.organisation.clone(),
+            _ => host.as_ref().and_then(|host| host.organisation.clone()),
+        },
         rules: Rules {
             attempts: 2,
             recovery: 1,
@@ -301,6 +310,10 @@ impl Questions {
                 Ok(unconfirmed) => health::sheets(&unconfirmed),
                 Err(error) => not_answered(error),
             }),
+            Question::Backups(kept) => {
+                let answer = kept.ask(&self.controller, Timestamp::now()).await;
+                Some(answer.unwrap_or_else(not_answered))
+            }
             Question::Unwatched => Some(health::unwatched(
                 &self.unwatched.lock().unwrap_or_else(PoisonError::into_inner),
             )),
