@@ -340,3 +340,73 @@ fn since(at: Option<Timestamp>, now: Timestamp) -> Duration {
     at.and_then(|at| Duration::try_from(now.duration_since(at)).ok())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Location, Organisation, Retention, Sector, Status};
+
+    #[tokio::test]
+    async fn a_target_that_is_away_is_told_and_one_that_is_there_remembers_its_day() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        Controller::init(folder.path()).await.expect("is made");
+        let controller = Controller::open(folder.path(), &[]).await.expect("opens");
+        let organisation = Organisation {
+            name: "kita".parse().expect("a name"),
+            title: "KiTa".to_owned(),
+            sector: Sector::Kita,
+            place: None,
+            contacts: Vec::new(),
+        };
+        controller
+            .store
+            .organisations()
+            .add(&organisation)
+            .await
+            .expect("added");
+        let now = Timestamp::now();
+        let place = folder.path().join("usb");
+        let target = Target {
+            name: "usb".parse().expect("a name"),
+            location: Location::Disk {
+                folder: place.clone(),
+                mounted: false,
+            },
+            place: None,
+            retention: Retention::USUAL,
+            quota_bytes: Some(Size(1_000_000)),
+            monthly_cost: None,
+            organisations: Vec::new(),
+            created_at: now,
+        };
+        controller.store.targets().add(&target).await.expect("added");
+        let questions = questions(&controller).await.expect("known");
+        let keys: Vec<String> = questions.iter().map(|(key, ..)| key.to_string()).collect();
+        assert_eq!(keys, ["allmende:target-usb", "allmende:homeless"]);
+        let (_, title, question) = &questions[0];
+        assert_eq!(title.en, "The target usb is there and has room");
+
+        let away = question.ask(&controller, now).await.expect("asked");
+        assert_eq!(away.status, Status::Critical);
+        assert!(
+            away.sentence
+                .en
+                .contains("does not say that it belongs to target usb"),
+            "{away:?}"
+        );
+        let days = controller.store.targets().days(&target.name).await.expect("read");
+        assert_eq!(days, []);
+
+        Disk::of(&target)
+            .expect("a disk")
+            .prepare(folder.path())
+            .expect("prepared");
+        let there = question.ask(&controller, now).await.expect("asked");
+        assert!(
+            there.sentence.en.starts_with("The backups take 0 B, "),
+            "{there:?}"
+        );
+        let days = controller.store.targets().days(&target.name).await.expect("read");
+        assert_eq!(days.len(), 1);
+    }
+}
