@@ -113,29 +113,35 @@ impl Order<'_> {
 
     /// restic's call for a part; the agent adds the paths.
     fn call(&self, number: usize, part: &Part, arguments: Vec<String>) -> EngineCall {
-        let bridge = format!("{}-{number}", self.run);
-        let mut argv: Vec<String> = ["restic", "-r", "rclone:repository"].map(str::to_owned).into();
-        for option in [
-            format!("rclone.program={AGENT_PATH}"),
-            format!("rclone.args=connect {bridge}"),
-        ] {
-            argv.extend(["-o".to_owned(), option]);
-        }
-        argv.extend(["backup", "--json", "--host", HOST].map(str::to_owned));
+        let mut call_with: Vec<String> = ["backup", "--json", "--host", HOST].map(str::to_owned).into();
         for tag in [
             format!("backup:{}", self.id),
             format!("service:{}", self.service.full_name()),
             format!("part:{part}"),
         ] {
-            argv.extend(["--tag".to_owned(), tag]);
+            call_with.extend(["--tag".to_owned(), tag]);
         }
-        argv.extend(arguments);
-        EngineCall {
-            argv,
-            env: BTreeMap::from([("RESTIC_PROGRESS_FPS".to_owned(), "1".to_owned())]),
-            password: self.password.reveal().to_owned(),
-            bridge,
-        }
+        call_with.extend(arguments);
+        call(self.run, number, self.password, call_with)
+    }
+}
+
+/// A call of restic on a host, which reaches its repository by the bridge of this number.
+pub fn call(run: &str, number: usize, password: &Secret, arguments: Vec<String>) -> EngineCall {
+    let bridge = format!("{run}-{number}");
+    let mut argv: Vec<String> = ["restic", "-r", "rclone:repository"].map(str::to_owned).into();
+    for option in [
+        format!("rclone.program={AGENT_PATH}"),
+        format!("rclone.args=connect {bridge}"),
+    ] {
+        argv.extend(["-o".to_owned(), option]);
+    }
+    argv.extend(arguments);
+    EngineCall {
+        argv,
+        env: BTreeMap::from([("RESTIC_PROGRESS_FPS".to_owned(), "1".to_owned())]),
+        password: password.reveal().to_owned(),
+        bridge,
     }
 }
 

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::arguments::Json;
 use super::style::Style;
-use super::{Answer, CliError, backup_list, backup_run, backup_simulate};
+use super::{Answer, CliError, backup_drill, backup_list, backup_run, backup_simulate};
 use crate::model::{BackupId, Name, ServiceRef};
 use crate::operations::Controller;
 
@@ -19,6 +19,8 @@ pub enum BackupCommand {
 
 Exit code 1 if one of the backups is not complete.")]
     Run(backup_run::Run),
+    /// Proves that the newest backup restores; exit code 3 if it does not
+    Drill(backup_drill::Drill),
     /// Lists backups, the newest first
     #[command(after_help = "Examples:
   allmende backup list
@@ -63,6 +65,7 @@ pub struct ShowBackup {
 /// Runs it.
 pub async fn run(command: &BackupCommand, controller: &Controller, style: Style) -> Result<Answer, CliError> {
     match command {
+        BackupCommand::Drill(command) => backup_drill::run(command, controller, style).await,
         BackupCommand::Run(command) => backup_run::run(command, controller, style).await,
         BackupCommand::List(list) => backup_list::list(list, controller, style).await,
         BackupCommand::Show(show) => backup_list::show(show, controller, style).await,

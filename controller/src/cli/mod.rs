@@ -19,6 +19,7 @@ mod arguments;
 mod audit;
 mod authority;
 mod backup;
+mod backup_drill;
 mod backup_list;
 mod backup_run;
 mod backup_simulate;
@@ -41,6 +42,7 @@ mod notify;
 mod organisation;
 mod pages;
 mod plan_view;
+mod restore;
 mod schedule;
 mod serve;
 mod service;
@@ -143,6 +145,7 @@ enum Command {
     /// Backups: what can be brought back
     #[command(subcommand)]
     Backup(backup::BackupCommand),
+    Restore(restore::Restore),
     /// Targets: places for backups
     #[command(subcommand)]
     Target(target::TargetCommand),
@@ -262,6 +265,7 @@ impl Cli {
             Command::Check(command) => check::run(command, &self.open().await?, style).await,
             Command::Incident(command) => incident::run(command, &self.open().await?, style).await,
             Command::Maintenance(command) => maintenance::run(command, &self.open().await?, style).await,
+            Command::Restore(command) => restore::run(command, &self.open().await?, style).await,
             Command::Backup(command) => backup::run(command, &self.open().await?, style).await,
             Command::Target(command) => target::run(command, &self.open().await?, style).await,
             Command::Job(command) => job::run(command, &self.open().await?, style).await,

@@ -48,7 +48,9 @@ pub use access::{Asker, OwnAccess, Person};
 pub use action::RunAction;
 pub use apply::ApplyHost;
 pub use asking::{Asked, ask_now};
-pub use backup::{AddTarget, EditTarget, RemoveTarget, RunBackup, needs_secret};
+pub use backup::{
+    AddTarget, EditTarget, RemoveTarget, RestoreService, RunBackup, RunDrill, UndoRestore, needs_secret,
+};
 pub use check::{AddCheck, EditCheck, RemoveCheck};
 pub use check_settings::CheckSettings;
 pub use clock::{Served, fire_due};

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{
     ApplyHost, BackUpController, ClaimedJob, Controller, LockHost, Observer, Operation, OperationError,
-    Prepared, RemoveService, Risk, RunBackup, Scope, UnlockHost, hand_over, prepare,
+    Prepared, RemoveService, RestoreService, Risk, RunBackup, RunDrill, Scope, UndoRestore, UnlockHost,
+    hand_over, prepare,
 };
 use crate::model::{Actor, Job, JobId, Outcome, Role};
 
@@ -122,6 +123,9 @@ macro_rules! requests {
 requests!(
     ApplyHost,
     RunBackup,
+    RestoreService,
+    UndoRestore,
+    RunDrill,
     BackUpController,
     RemoveService,
     LockHost,

@@ -31,9 +31,14 @@ pub struct Here {
 impl Here {
     /// What its host may do with it: read and add.
     pub fn served(&self) -> served::Repository {
+        self.served_as(Permission::Append { may_create: false })
+    }
+
+    /// The same with another permission.
+    pub fn served_as(&self, permission: Permission) -> served::Repository {
         served::Repository {
             folder: self.folder.clone(),
-            permission: Permission::Append { may_create: false },
+            permission,
             allowance: self.allowance,
             reserve_percent: RESERVE,
         }

@@ -1,25 +1,21 @@
 //! Backing up the services of a host.
 
-use allmende_agent::protocol::{Answer, BackupReport, Event, Request};
+use allmende_agent::protocol::{Answer, BackupReport, Request};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
-use super::repository::{Here, RESERVE, here};
-use crate::backup::repository::{Repository as Served, serve};
+use super::repository::{Here, here};
+use super::served::ask;
 use crate::backup::{Order, Outcome as Found, parts};
 use crate::catalogue::{Backup as Wanted, Care};
-use crate::fleet::{Bridge, Session};
+use crate::fleet::Session;
 use crate::model::{
-    Backup, BackupId, BackupOutcome, Host, JobEventKind, Name, Outcome, Service, ServiceRef, Size, Snapshot,
+    Backup, BackupId, BackupOutcome, Host, Name, Outcome, Service, ServiceRef, Size, Snapshot,
 };
 use crate::operations::apply::{collect_reports, run_of};
 use crate::operations::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
 use crate::store::{EndedBackup, NewBackup};
-
-/// Misdeeds of a host that are told.
-const TOLD: usize = 10;
 
 /// Backs up services of one host, one after the other.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -248,38 +244,9 @@ impl One<'_> {
             holder: format!("{}, job {}", self.context.actor().name, self.context.job_id()),
             order: Box::new(order.for_host(self.wanted)),
         };
-        let (wants, mut wanted) = mpsc::unbounded_channel();
-        // It owns the sender: with the answer nothing more is wanted.
-        let on_event = move |event| match event {
-            Event::Bridge(name) => {
-                let _ = wants.send(name);
-            }
-            event => self.context.notify(JobEventKind::Agent {
-                host: self.host.name.to_string(),
-                event,
-            }),
-        };
-        let asking = self.session.request(request, on_event);
-        let serving = async {
-            // Each on a task of its own, which clears away the locks also when the job is cancelled.
-            let mut doors = Vec::new();
-            while let Some(name) = wanted.recv().await {
-                match self.session.bridge(&name).await {
-                    Ok(bridge) => doors.push(tokio::spawn(door(bridge, here.served()))),
-                    // The host waits in vain, and says so.
-                    Err(error) => self.context.notify(JobEventKind::Warning {
-                        text: error.to_string(),
-                    }),
-                }
-            }
-            let mut said = Vec::new();
-            for door in doors {
-                said.extend(door.await.unwrap_or_default());
-            }
-            said
-        };
-        let (answer, misdeeds) = tokio::join!(asking, serving);
-        match answer? {
+        let host = &self.host.name;
+        let (answer, misdeeds) = ask(self.context, self.session, host, request, || here.served()).await?;
+        match answer {
             Answer::Backup(report) => Ok((report, misdeeds)),
             _ => Err(OperationError::Refused(format!(
                 "{} answered something else than what came of the backup",
@@ -319,27 +286,6 @@ impl One<'_> {
         };
         Ok(store.end(id, ended).await?)
     }
-}
-
-/// Serves the repository to one engine; returns what has to be said about it. The locks of one that has ended bind nobody.
-async fn door(bridge: Bridge, repository: Served) -> Vec<String> {
-    let locks = repository.folder.join("locks");
-    let served = serve(bridge, repository).await;
-    for lock in &served.locks_left {
-        let _ = tokio::fs::remove_file(locks.join(lock)).await;
-    }
-    let (misdeeds, no_room): (Vec<_>, Vec<_>) = served
-        .refused
-        .iter()
-        .partition(|refused| refused.deed.is_misdeed());
-    let misdeeds = misdeeds
-        .iter()
-        .take(TOLD)
-        .map(|refused| format!("The host {refused}."));
-    let full = no_room.first().map(|_| {
-        format!("There is no room left: the target's quota is reached, or less than {RESERVE} % of its disk are free.")
-    });
-    misdeeds.chain(full).chain(served.failures).collect()
 }
 
 /// What was a file system of its own at the last backup.
