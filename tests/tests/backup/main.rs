@@ -1,4 +1,6 @@
 //! Backups over the controller's own connection, with the real restic of both Debians.
 
+mod drills;
+mod restoring;
 mod running;
 mod stage;
