@@ -3,6 +3,7 @@
 
 use allmende_agent::protocol::{DrillOrder, DumpBack, EngineCall, PathBack, Proof, RestoreOrder};
 
+use super::engine::dump_path;
 use super::order::{call, source, steps};
 use crate::catalogue::{Backup as Wanted, Care};
 use crate::model::{Backup, Part, Secret, Snapshot};
@@ -148,7 +149,7 @@ impl WayBack<'_> {
         dumps
             .map(|(number, dump)| {
                 let snapshot = self.snapshot(&Part::Dump(dump.id.clone()))?;
-                let arguments = vec!["dump".to_owned(), snapshot, format!("/dump/{}", dump.id)];
+                let arguments = vec!["dump".to_owned(), snapshot, dump_path(&dump.id)];
                 Ok(DumpBack {
                     id: dump.id.clone(),
                     engine: self.call(first + number, arguments),

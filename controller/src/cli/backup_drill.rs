@@ -38,7 +38,11 @@ pub async fn run(command: &Drill, controller: &Controller, style: Style) -> Resu
         print_json(&outcome.details["drill"]);
         return Ok(passed.into());
     }
-    let sign = if passed { style.green("✓") } else { style.red("✗") };
+    let sign = if passed {
+        style.green("✓")
+    } else {
+        style.red("✗")
+    };
     println!("{sign} {}", outcome.message);
     Ok(passed.into())
 }

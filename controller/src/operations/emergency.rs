@@ -130,8 +130,11 @@ impl Controller {
         Ok(on_sheet)
     }
 
-    /// Gives a repository on the controller's disk the sheet's key if that is missing. Others got it when they were made.
-    async fn give_escrow_key(
+    /// Gives a repository on the controller's disk the sheet's key if that is missing.
+    ///
+    /// # Errors
+    /// What the vault or restic says.
+    pub(super) async fn give_escrow_key(
         &self,
         targets: &[Target],
         repository: &Repository,

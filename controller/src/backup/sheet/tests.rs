@@ -98,8 +98,8 @@ fn both_languages_say_the_same_commands() {
         "export RESTIC_REPOSITORY=s3:https://s3.example.org/bucket/kita-sonne/cloud-3f9a2c1b",
         "restic restore latest --host allmende --tag part:files --target /wiederhergestellt",
         "mariadb -e 'CREATE DATABASE `kita-sonne_blog`'",
-        "restic dump --host allmende --tag part:dump:accounts latest /dump/accounts | runuser -u kita -- tool 'import it'",
-        "restic dump --host allmende --tag part:dump:lost latest /dump/lost >lost.dump",
+        "restic dump --host allmende --tag part:dump:accounts latest /dump-accounts | runuser -u kita -- tool 'import it'",
+        "restic dump --host allmende --tag part:dump:lost latest /dump-lost >lost.dump",
     ] {
         assert!(commands.contains(&expected), "{expected} is not in\n{german}");
     }

@@ -1,12 +1,12 @@
 //! The repository of a service on a disk of the controller's: the only one that its host writes to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use crate::backup::repository::{self as served, Permission};
 use crate::backup::{Disk, Serving, create, repository_password};
-use crate::model::{Name, Repository, Secret, Service};
+use crate::model::{Name, Repository, Secret, Service, Size};
 use crate::operations::{Controller, OperationError};
 use crate::vault::{SecretScope, generate_password};
 
@@ -32,6 +32,27 @@ impl Here {
     /// What its host may do with it: read and add.
     pub fn served(&self) -> served::Repository {
         self.served_as(Permission::Append { may_create: false })
+    }
+
+    /// Notes how large it has become.
+    ///
+    /// # Errors
+    /// What the disk or the store says.
+    pub async fn count(&self, controller: &Controller) -> Result<(), OperationError> {
+        let folder = self.folder.clone();
+        let counted = tokio::task::spawn_blocking(move || bytes_below(&folder)).await;
+        let bytes = counted
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|error| {
+                OperationError::Refused(format!(
+                    "cannot see how large {} is: {error}",
+                    self.folder.display()
+                ))
+            })?;
+        let targets = controller.store.targets();
+        Ok(targets
+            .set_size(&self.repository.id, Size(bytes), Timestamp::now())
+            .await?)
     }
 
     /// The same with another permission.
@@ -92,13 +113,45 @@ pub async fn here(controller: &Controller, service: &Service) -> Result<Here, Op
         store.add_repository(&repository).await?;
     }
     let folder = disk.folder.join(&repository.folder);
-    create(&folder, &password).await?;
+    // An empty one in its place would hide that the backups are gone.
+    if !folder.join("config").exists()
+        && !controller
+            .store
+            .backups()
+            .snapshots_in(&repository.id)
+            .await?
+            .is_empty()
+    {
+        return Err(OperationError::Refused(format!(
+            "the repository {} is gone, and with it the backups of {}. Put the folder back; or forget what was in it: \
+             allmende target remove {} --forget",
+            folder.display(),
+            service.full_name(),
+            target.name
+        )));
+    }
+    if create(&folder, &password).await? {
+        controller.give_escrow_key(&targets, &repository).await?;
+    }
     Ok(Here {
         repository,
         folder,
         password,
         allowance: target.quota_bytes.map(|quota| quota.0.saturating_sub(used)),
     })
+}
+
+/// The sizes of all files below a folder, in bytes.
+fn bytes_below(folder: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += match entry.metadata()? {
+            metadata if metadata.is_dir() => bytes_below(&entry.path())?,
+            metadata => metadata.len(),
+        };
+    }
+    Ok(bytes)
 }
 
 fn new(service: &Service, target: &Name) -> Result<Repository, OperationError> {

@@ -284,7 +284,8 @@ impl One<'_> {
             added_bytes: Size(found.added_bytes),
             snapshots: &snapshots,
         };
-        Ok(store.end(id, ended).await?)
+        store.end(id, ended).await?;
+        here.count(self.context.controller()).await
     }
 }
 
