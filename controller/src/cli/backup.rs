@@ -3,10 +3,11 @@
 use clap::{Args, Subcommand};
 
 use super::arguments::Json;
+use super::organisation::Changing;
 use super::style::Style;
-use super::{Answer, CliError, backup_drill, backup_list, backup_run, backup_simulate};
+use super::{Answer, CliError, backup_drill, backup_list, backup_run, backup_simulate, perform};
 use crate::model::{BackupId, Name, ServiceRef};
-use crate::operations::Controller;
+use crate::operations::{CheckBackups, Controller, CopyBackups, PruneBackups};
 
 /// What can be asked about backups.
 #[derive(Debug, Subcommand)]
@@ -36,6 +37,12 @@ Exit code 1 if one of the backups is not complete.")]
 
 Nothing is changed. The rules are those of the service's targets, or those given with --keep.")]
     Simulate(Box<backup_simulate::Simulate>),
+    /// Forgets the backups that the rules of their targets do not keep, and removes their data
+    Prune(Changing<PruneBackups>),
+    /// Looks whether repositories are whole, and reads a part of their data for it, each time another one
+    Check(Changing<CheckBackups>),
+    /// Copies backups from the controller's disk to the other targets
+    Copy(Changing<CopyBackups>),
 }
 
 /// Which backups.
@@ -70,5 +77,14 @@ pub async fn run(command: &BackupCommand, controller: &Controller, style: Style)
         BackupCommand::List(list) => backup_list::list(list, controller, style).await,
         BackupCommand::Show(show) => backup_list::show(show, controller, style).await,
         BackupCommand::Simulate(simulate) => backup_simulate::run(simulate, controller, style).await,
+        BackupCommand::Prune(Changing { operation, confirm }) => {
+            perform(operation, controller, confirm, style).await
+        }
+        BackupCommand::Check(Changing { operation, confirm }) => {
+            perform(operation, controller, confirm, style).await
+        }
+        BackupCommand::Copy(Changing { operation, confirm }) => {
+            perform(operation, controller, confirm, style).await
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Why an operation was not done.
 
+use crate::backup::engine::EngineError;
 use crate::backup::own::OwnBackupError;
 use crate::backup::{CreateError, DiskError, EscrowError};
 use crate::catalogue::CatalogueError;
@@ -109,6 +110,9 @@ pub enum OperationError {
     /// A copy of Allmende's own data.
     #[error(transparent)]
     OwnBackup(#[from] OwnBackupError),
+    /// restic on the controller.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A target's folder.
     #[error(transparent)]
     Disk(#[from] DiskError),

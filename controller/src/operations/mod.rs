@@ -49,7 +49,8 @@ pub use action::RunAction;
 pub use apply::ApplyHost;
 pub use asking::{Asked, ask_now};
 pub use backup::{
-    AddTarget, EditTarget, RemoveTarget, RestoreService, RunBackup, RunDrill, UndoRestore, needs_secret,
+    AddTarget, CheckBackups, CopyBackups, EditTarget, PruneBackups, RemoveTarget, RestoreService, RunBackup,
+    RunDrill, UndoRestore, needs_secret,
 };
 pub use check::{AddCheck, EditCheck, RemoveCheck};
 pub use check_settings::CheckSettings;

@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    ApplyHost, BackUpController, ClaimedJob, Controller, LockHost, Observer, Operation, OperationError,
-    Prepared, RemoveService, RestoreService, Risk, RunBackup, RunDrill, Scope, UndoRestore, UnlockHost,
-    hand_over, prepare,
+    ApplyHost, BackUpController, CheckBackups, ClaimedJob, Controller, CopyBackups, LockHost, Observer,
+    Operation, OperationError, Prepared, PruneBackups, RemoveService, RestoreService, Risk, RunBackup,
+    RunDrill, Scope, UndoRestore, UnlockHost, hand_over, prepare,
 };
 use crate::model::{Actor, Job, JobId, Outcome, Role};
 
@@ -126,6 +126,9 @@ requests!(
     RestoreService,
     UndoRestore,
     RunDrill,
+    CheckBackups,
+    CopyBackups,
+    PruneBackups,
     BackUpController,
     RemoveService,
     LockHost,

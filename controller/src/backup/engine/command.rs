@@ -83,6 +83,8 @@ pub enum Command<'a> {
         /// Their ids there, at least one.
         ids: &'a [String],
     },
+    /// Removes locks whose holder is provably gone: of a process of this machine that has ended, or not renewed for half an hour.
+    Unlock,
     /// Adds the password with which the call comes as a second one.
     AddKey,
 }
@@ -197,6 +199,7 @@ impl Command<'_> {
                 arguments.words(&["copy"]);
                 arguments.several(ids);
             }
+            Self::Unlock => arguments.words(&["unlock"]),
             Self::AddKey => arguments.words(&["key", "add"]),
         }
         arguments.0

@@ -115,11 +115,21 @@ impl Operation for RestoreService {
                 services: vec![chosen.service.reference()],
                 everything: false,
             };
-            safety.run(context).await.map_err(|error| {
-                OperationError::Refused(format!(
-                    "what is there now could not be backed up first, so nothing was changed: {error}. To restore all the same, add --no-safety"
-                ))
-            })?;
+            let made = safety.make(context).await?;
+            let lines = made.lines.join("\n");
+            if !made.hold_something() {
+                return Err(OperationError::Refused(format!(
+                    "what is there now could not be backed up first, so nothing was changed. To restore all the same, add --no-safety\n{lines}"
+                )));
+            }
+            // What was lost is missing in it, which is why somebody restores.
+            if !made.are_complete() {
+                context.notify(JobEventKind::Warning {
+                    text: format!(
+                        "What is there now was backed up first, as far as it is still there.\n{lines}"
+                    ),
+                });
+            }
         }
         let (here, snapshots) = chosen.open(controller).await?;
         let session = controller.session(&host).await?;

@@ -68,6 +68,67 @@ impl RunBackup {
         }
         Ok(with_backup)
     }
+
+    /// Makes the backups.
+    pub(super) async fn make(&self, context: &JobContext<'_>) -> Result<Made, OperationError> {
+        let controller = context.controller();
+        let inventory = self.inventory(controller).await?;
+        let mut made = Made {
+            all: inventory.len(),
+            ..Made::default()
+        };
+        if inventory.is_empty() {
+            return Ok(made);
+        }
+        let host = controller.store.hosts().get(&self.host).await?;
+        let session = controller.session(&host).await?;
+        collect_reports(&session, &host.name, context).await?;
+        for (number, (service, care, wanted)) in inventory.iter().enumerate() {
+            let run = One {
+                context,
+                session: &session,
+                host: &host,
+                service,
+                care,
+                wanted,
+                run: format!("{}-{number}", run_of(context).await?.id),
+            };
+            match run.all().await {
+                Ok(backup) => {
+                    made.lines.push(line(&backup));
+                    made.backups.push(backup);
+                }
+                Err(error) => made.lines.push(format!("{}: {error}", service.full_name())),
+            }
+        }
+        session.close().await;
+        Ok(made)
+    }
+}
+
+/// What came of the backups of some services.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// How many services there are.
+    all: usize,
+    /// Those that were made, each with its outcome.
+    backups: Vec<Backup>,
+    /// A text for each service, for people.
+    pub(super) lines: Vec<String>,
+}
+
+impl Made {
+    /// Whether each of them holds something that could be brought back.
+    pub(super) fn hold_something(&self) -> bool {
+        let failed = |backup: &Backup| backup.outcome == Some(BackupOutcome::Failed);
+        self.backups.len() == self.all && !self.backups.iter().any(failed)
+    }
+
+    /// Whether each of them is complete.
+    pub(super) fn are_complete(&self) -> bool {
+        let complete = |backup: &Backup| backup.outcome == Some(BackupOutcome::Complete);
+        self.backups.len() == self.all && self.backups.iter().all(complete)
+    }
 }
 
 impl Operation for RunBackup {
@@ -99,51 +160,26 @@ impl Operation for RunBackup {
     }
 
     async fn run(&self, context: &JobContext<'_>) -> Result<Outcome, OperationError> {
-        let controller = context.controller();
-        let inventory = self.inventory(controller).await?;
-        if inventory.is_empty() {
+        let made = self.make(context).await?;
+        if made.all == 0 {
             return Ok(Outcome {
                 message: format!("{}: nothing there has to be backed up.", self.names()),
                 ..Outcome::default()
             });
         }
-        let host = controller.store.hosts().get(&self.host).await?;
-        let session = controller.session(&host).await?;
-        collect_reports(&session, &host.name, context).await?;
-        let mut made = Vec::new();
-        let mut lines = Vec::new();
-        for (number, (service, care, wanted)) in inventory.iter().enumerate() {
-            let run = One {
-                context,
-                session: &session,
-                host: &host,
-                service,
-                care,
-                wanted,
-                run: format!("{}-{number}", run_of(context).await?.id),
-            };
-            match run.all().await {
-                Ok(backup) => {
-                    lines.push(line(&backup));
-                    made.push(backup);
-                }
-                Err(error) => lines.push(format!("{}: {error}", service.full_name())),
-            }
-        }
-        session.close().await;
-        let complete = |backup: &&Backup| backup.outcome == Some(BackupOutcome::Complete);
-        let good = made.iter().filter(complete).count();
-        if good < inventory.len() {
+        if !made.are_complete() {
+            let complete = |backup: &&Backup| backup.outcome == Some(BackupOutcome::Complete);
+            let good = made.backups.iter().filter(complete).count();
             return Err(OperationError::NotBackedUp {
                 good,
-                all: inventory.len(),
-                lines,
+                all: made.all,
+                lines: made.lines,
             });
         }
         Ok(Outcome {
-            message: lines.join("\n"),
+            message: made.lines.join("\n"),
             changed: true,
-            details: json!({ "backups": made }),
+            details: json!({ "backups": made.backups }),
             ..Outcome::default()
         })
     }
