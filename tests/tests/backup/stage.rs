@@ -1,6 +1,7 @@
 //! A host with services that can be backed up, and a target on this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use allmende_tests::{Finished, HostAccess, World};
@@ -77,7 +78,28 @@ minimum = 2
 pub struct Stage {
     pub world: World,
     pub host: HostAccess,
+    /// A file system of its own: how full this machine's disk is decides nothing here.
+    pub disk: PathBuf,
+    /// The first target, on it.
     pub target: PathBuf,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(&self.disk).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} could not be unmounted", self.disk.display());
+        }
+    }
+}
+
+fn mount_a_disk(folder: &Path) {
+    std::fs::create_dir(folder).expect("made");
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=512m,mode=0700", "tmpfs"])
+        .arg(folder)
+        .status();
+    assert!(mounted.expect("mount starts").success());
 }
 
 impl Stage {
@@ -103,10 +125,17 @@ impl Stage {
             .run(&[&add[..], &["--template", "archive"]].concat())
             .expect(0);
         world.run(&["apply", "--host", "web1", "--yes"]).expect(0);
-        let target = world.data_dir().join("backups");
+        let disk = world.data_dir().join("disk");
+        mount_a_disk(&disk);
+        let target = disk.join("here");
         let folder = target.display().to_string();
         world.run(&["target", "add", "here", "--disk", &folder]).expect(0);
-        let stage = Self { world, host, target };
+        let stage = Self {
+            world,
+            host,
+            disk,
+            target,
+        };
         stage.on_host("mkdir -p /srv/annex && echo annex > /srv/annex/a && echo plain > /srv/archive/b");
         stage.on_host("mariadb kita-sonne_archive -e 'CREATE TABLE letters (t TEXT); INSERT INTO letters VALUES (1), (2)'");
         stage.members("echo 'anna,ben,clara,dora'");

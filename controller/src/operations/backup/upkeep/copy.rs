@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Account, Opened, Which, full_name, restic};
 use crate::backup::engine::{Call, Command, EngineError, EngineFailure, Restic};
-use crate::backup::{Serving, repository_password};
+use crate::backup::{Serving, escrow_password, repository_password};
 use crate::model::{JobEventKind, Outcome, Repository, Snapshot, Target};
 use crate::operations::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
 use crate::store::now;
@@ -196,6 +196,13 @@ async fn copy(restic: &Restic, controller: &Controller, way: &Way) -> Result<usi
             restic.ask(&from(Command::Init)).await?;
         }
         answer => drop(answer?),
+    }
+    // Before anything is in it: what is there must open with the password on the emergency sheet.
+    if opened.snapshots(restic).await?.is_empty() {
+        let escrow = escrow_password(&controller.vault, &end.organisation).await?;
+        let mut add = opened.call(Command::AddKey);
+        add.new_password = Some(&escrow);
+        restic.ask(&add).await?;
     }
     let ids: Vec<String> = missing.iter().map(|snapshot| snapshot.id.clone()).collect();
     restic.ask(&from(Command::Copy { ids: &ids })).await?;
