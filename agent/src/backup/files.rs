@@ -28,17 +28,24 @@ pub(super) fn look_at(layout: &Layout, paths: &[String], were_mounted: &[String]
     let mut found = Found::default();
     for path in paths {
         let place = layout.at(path);
-        if fs::symlink_metadata(&place).is_err() {
+        let Ok(metadata) = fs::symlink_metadata(&place) else {
             found.complaints.push(Complaint::Missing { path: path.clone() });
             continue;
-        }
+        };
         found.paths.push(path.clone());
+        if metadata.is_symlink() {
+            found.complaints.push(Complaint::Link { path: path.clone() });
+        }
         if is_mount_point(&place) {
             found.mount_points.push(path.clone());
         } else if were_mounted.contains(path) {
             found
                 .complaints
                 .push(Complaint::NotMounted { path: path.clone() });
+            // Remembered while nothing is there, so that the next backup complains as well. Data that are there were moved.
+            if fs::read_dir(&place).is_ok_and(|mut entries| entries.next().is_none()) {
+                found.mount_points.push(path.clone());
+            }
         }
     }
     found
@@ -259,6 +266,38 @@ mod tests {
             sample,
             ..ProofOrder::default()
         }
+    }
+
+    #[test]
+    fn a_disk_that_stays_away_is_told_each_time() {
+        let (root, layout) = host(&[]);
+        fs::create_dir_all(root.path().join("srv/disk")).expect("made");
+        let path = "/srv/disk".to_owned();
+        let mut known = vec![path.clone()];
+        for _ in 0..3 {
+            let found = look_at(&layout, std::slice::from_ref(&path), &known);
+            assert_eq!(found.complaints, [Complaint::NotMounted { path: path.clone() }]);
+            known = found.mount_points;
+        }
+        fs::write(root.path().join("srv/disk/moved"), "here").expect("written");
+        assert!(
+            look_at(&layout, std::slice::from_ref(&path), &known)
+                .mount_points
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_path_that_is_a_link_is_told() {
+        let (root, layout) = host(&[("mnt/x/a", "")]);
+        std::os::unix::fs::symlink("/mnt/x", root.path().join("x")).expect("made");
+        let found = look_at(&layout, &["/x".to_owned()], &[]);
+        assert_eq!(
+            found.complaints,
+            [Complaint::Link {
+                path: "/x".to_owned()
+            }]
+        );
     }
 
     #[test]

@@ -115,6 +115,13 @@ pub(crate) fn wake_left(layout: &Layout) {
 }
 
 fn wake_by_itself(layout: &Layout, run: &str) -> Result<(), Error> {
+    // Another run may just have stopped the service; the timer and the next session try again.
+    if let Some(held) = Lock::held(layout).filter(|held| held.run != run) {
+        return Err(Error::obstacle(
+            format!("{} changes the host", held.holder),
+            "wait for its end",
+        ));
+    }
     let mut host = Host::new(layout.clone(), Intent::Apply, Box::new(|_| ()));
     wake(layout, run, &mut host).map(|_| ())
 }

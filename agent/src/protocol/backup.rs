@@ -240,6 +240,11 @@ pub enum Complaint {
         /// Which.
         path: String,
     },
+    /// A path is a link: what it leads to is not in the backup.
+    Link {
+        /// Which.
+        path: String,
+    },
     /// A path was a file system of its own at the last backup, and is none now.
     NotMounted {
         /// Which.

@@ -116,6 +116,9 @@ pub struct UndoOrder {
     /// Keeps what was restored instead of undoing it; refused unless all is in its place.
     #[serde(default)]
     pub keep: bool,
+    /// Brings the service to rest, in order, before anything is put back: a host that was switched on again may have started it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Step>,
     /// Wakes the service, in order, at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Step>,

@@ -19,8 +19,23 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    fn file(&self, path: &str) -> PathBuf {
-        self.files.join(path.strip_prefix('/').unwrap_or(path))
+    /// Where a file of the copy is. A link in it could lead to what is in use.
+    fn file(&self, path: &str) -> Result<PathBuf, Error> {
+        let place = self.files.join(path.strip_prefix('/').unwrap_or(path));
+        let of = |path: &Path| fs::canonicalize(path).attempt("finding", path);
+        let file = of(&place)?;
+        if file.starts_with(of(&self.files)?) {
+            return Ok(file);
+        }
+        Err(Error::obstacle(
+            format!("a link leads out of the copy: {path}"),
+            "back up what it leads to",
+        ))
+    }
+
+    fn hash(&self, path: &str) -> Result<String, Error> {
+        let file = self.file(path)?;
+        sha256_of(&file).attempt("reading", &file)
     }
 
     /// Compares all that the backup wrote down.
@@ -52,10 +67,7 @@ impl Copy {
             });
         }
         for hashed in &proof.sample {
-            let found = match sha256_of(&self.file(&hashed.path)) {
-                Ok(hash) => hash,
-                Err(error) => error.to_string(),
-            };
+            let found = self.hash(&hashed.path).unwrap_or_else(|error| error.to_string());
             findings.push(DrillFinding {
                 what: hashed.path.clone(),
                 expected: hashed.sha256.clone(),
@@ -70,7 +82,7 @@ impl Copy {
     pub(super) fn damage(&self, host: &mut Host, proof: &Proof) -> Result<Vec<String>, Error> {
         let mut damaged = Vec::new();
         if let Some(hashed) = proof.sample.first() {
-            append(&self.file(&hashed.path))?;
+            append(&self.file(&hashed.path)?)?;
             damaged.push(hashed.path.clone());
         }
         for (part, database) in &self.databases {

@@ -165,7 +165,9 @@ pub(crate) fn undo(
     asker: &Arc<dyn Asker>,
 ) -> Result<RestoreReport, Refusal> {
     let masker = Masker::new(&order.secrets);
-    let checked = rules::file_name(&order.service).and_then(|()| steps::check(&order.after, &masker));
+    let checked = rules::file_name(&order.service)
+        .and_then(|()| steps::check(&order.before, &masker))
+        .and_then(|()| steps::check(&order.after, &masker));
     let mut run = Run::begin(layout, name, holder, masker, asker, checked)?;
     let found = Standing::of(layout, &order.service).map_err(|error| run.failed(&error))?;
     let Some(standing) = found else {

@@ -245,11 +245,11 @@ pub(super) fn settle(host: &mut Host, standing: Standing, order: &UndoOrder) -> 
         report.state = RestoreState::Restored;
         return Ok(report);
     }
-    let after: &[Step] = if standing.phase == Phase::Fetching {
-        &[]
-    } else {
-        &order.after
+    let (before, after): (&[Step], &[Step]) = match standing.phase {
+        Phase::Fetching => (&[], &[]),
+        _ => (&order.before, &order.after),
     };
+    steps(host, before)?;
     put_back(host, standing, after)?;
     Ok(report)
 }
@@ -264,7 +264,13 @@ fn put_back(host: &mut Host, standing: Standing, after: &[Step]) -> Result<(), E
         database.undo(host)?;
     }
     for path in &standing.paths {
-        if let Some(swap) = Swap::find(&layout, &path.path)? {
+        let Some(swap) = Swap::find(&layout, &path.path)? else {
+            continue;
+        };
+        // Before the exchange, whatever is in the place is the service's own.
+        if standing.phase < Phase::Exchanging {
+            swap.remove()?;
+        } else {
             swap.undo(path.was_there)?;
         }
     }
@@ -395,6 +401,7 @@ mod tests {
             let order = UndoOrder {
                 service: "wiki".to_owned(),
                 keep,
+                before: Vec::new(),
                 after: vec![touch],
                 secrets: Vec::new(),
             };

@@ -24,13 +24,13 @@ pub enum CreateError {
     },
 }
 
-/// Makes a repository, unless there is one already; whether it did. The password reaches restic by a pipe.
+/// Makes a repository, unless there is one already. The password reaches restic by a pipe.
 ///
 /// # Errors
 /// See [`CreateError`].
-pub async fn create(folder: &Path, password: &Secret) -> Result<bool, CreateError> {
+pub async fn create(folder: &Path, password: &Secret) -> Result<(), CreateError> {
     if folder.join("config").exists() {
-        return Ok(false);
+        return Ok(());
     }
     let mut restic = Command::new("restic")
         .args(["--no-cache", "init", "--repository-version", "2", "-r"])
@@ -48,7 +48,7 @@ pub async fn create(folder: &Path, password: &Secret) -> Result<bool, CreateErro
     }
     let ended = restic.wait_with_output().await.map_err(CreateError::NoEngine)?;
     if ended.status.success() {
-        return Ok(true);
+        return Ok(());
     }
     Err(CreateError::Refused {
         folder: folder.display().to_string(),

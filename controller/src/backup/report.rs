@@ -1,5 +1,6 @@
 //! What came of a backup, from what its host reports and what is really in the repository.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -119,6 +120,20 @@ impl Outcome {
         self.added_bytes = self.added_bytes.saturating_add(added);
     }
 
+    /// Takes out snapshots that were there before, or that two parts share: a host that tells of those has made none.
+    pub fn refuse_known(&mut self, known: impl Fn(&str) -> bool) {
+        let mut seen = BTreeSet::new();
+        for (part, id) in std::mem::take(&mut self.snapshots) {
+            if known(&id) || !seen.insert(id.clone()) {
+                self.complain(format!(
+                    "{part} is not in the backup: the host tells of a snapshot that is not new."
+                ));
+            } else {
+                self.snapshots.push((part, id));
+            }
+        }
+    }
+
     /// Adds a complaint.
     pub fn complain(&mut self, sentence: String) {
         self.complaints.push(sentence);
@@ -167,6 +182,9 @@ fn snapshot(repository: &Path, told: &str) -> Option<String> {
 fn sentence(complaint: &Complaint) -> String {
     match complaint {
         Complaint::Missing { path } => format!("{path} is not there."),
+        Complaint::Link { path } => {
+            format!("{path} is a link, and what it leads to is not in the backup.")
+        }
         Complaint::NotMounted { path } => {
             format!("{path} is no file system of its own any more: is its disk mounted?")
         }

@@ -65,7 +65,9 @@ pub async fn run(command: &Restore, controller: &Controller, style: Style) -> Re
             dumps: command.dumps.clone(),
             into: command.into.clone(),
             no_safety: command.no_safety,
-        };
+        }
+        .decided(controller)
+        .await?;
         if operation.into.is_none() && !command.confirm.dry_run && !command.confirm.yes {
             show_preview(&operation.preview(controller).await?);
             let name = command.service.service.to_string();

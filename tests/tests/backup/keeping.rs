@@ -21,6 +21,7 @@ fn backups_are_copied_come_back_with_the_sheet_alone_and_are_kept_in_order() {
     what_allmende_did_not_put_there_is_told_and_stays(&stage, &password);
     what_the_rules_do_not_keep_goes(&stage, &away);
     damage_is_found_and_nothing_is_removed_then(&stage, &away);
+    what_is_gone_is_told_and_not_made_anew(&stage, &away);
 }
 
 fn upkeep(stage: &Stage, verb: &str, target: &str, further: &[&str]) -> Finished {
@@ -145,4 +146,23 @@ fn damage_is_found_and_nothing_is_removed_then(stage: &Stage, away: &Path) {
     upkeep(stage, "prune", "away", &[])
         .expect(1)
         .saying("nothing is removed from it, because it is damaged");
+}
+
+fn what_is_gone_is_told_and_not_made_anew(stage: &Stage, away: &Path) {
+    let gone = repository(away);
+    std::fs::rename(&gone, away.join("elsewhere")).expect("moved");
+    upkeep(stage, "copy", "away", &[]).expect(1);
+    assert!(
+        !gone.exists(),
+        "an empty one in its place hides that backups are gone"
+    );
+
+    // restic itself finds nothing wrong with a repository whose snapshots somebody removed.
+    let snapshots = repository(&stage.target).join("snapshots");
+    for snapshot in std::fs::read_dir(&snapshots).expect("there").flatten() {
+        std::fs::remove_file(snapshot.path()).expect("removed");
+    }
+    upkeep(stage, "check", "here", &["--all-data"])
+        .expect(1)
+        .saying("backup 2 is no longer in it");
 }

@@ -20,7 +20,8 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// The service with the backup of this number; without one, the newest that holds anything.
+    /// The service with the backup of this number; without one, the newest complete one, or the newest that holds
+    /// anything where none is complete.
     ///
     /// # Errors
     /// When there is no such service, or no such backup of it.
@@ -44,13 +45,14 @@ impl Chosen {
             .backups()
             .of_service(&service.organisation, &service.name)
             .await?;
-        let found = backups.into_iter().find(|one| match backup {
-            Some(id) => one.id == id,
-            None => matches!(
-                one.outcome,
-                Some(BackupOutcome::Complete | BackupOutcome::Incomplete)
-            ),
-        });
+        let newest = |outcome| {
+            let of = backups.iter().find(|one| one.outcome == Some(outcome));
+            of.map(|one| one.id)
+        };
+        let id = backup
+            .or_else(|| newest(BackupOutcome::Complete))
+            .or_else(|| newest(BackupOutcome::Incomplete));
+        let found = backups.into_iter().find(|one| Some(one.id) == id);
         let Some(found) = found else {
             return refused(match backup {
                 Some(id) => format!("{name} has no backup {id}; see them with: allmende backup list {name}"),

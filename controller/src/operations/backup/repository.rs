@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::backup::engine::{Call, Command, Credential, Place, Restic};
 use crate::backup::repository::{self as served, Permission};
 use crate::backup::{Disk, Serving, create, repository_password};
 use crate::model::{Name, Repository, Secret, Service, Size};
@@ -113,15 +114,14 @@ pub async fn here(controller: &Controller, service: &Service) -> Result<Here, Op
         store.add_repository(&repository).await?;
     }
     let folder = disk.folder.join(&repository.folder);
+    let is_empty = controller
+        .store
+        .backups()
+        .snapshots_in(&repository.id)
+        .await?
+        .is_empty();
     // An empty one in its place would hide that the backups are gone.
-    if !folder.join("config").exists()
-        && !controller
-            .store
-            .backups()
-            .snapshots_in(&repository.id)
-            .await?
-            .is_empty()
-    {
+    if !is_empty && !folder.join("config").exists() {
         return Err(OperationError::Refused(format!(
             "the repository {} is gone, and with it the backups of {}. Put the folder back; or forget what was in it: \
              allmende target remove {} --forget",
@@ -130,15 +130,31 @@ pub async fn here(controller: &Controller, service: &Service) -> Result<Here, Op
             target.name
         )));
     }
-    if create(&folder, &password).await? {
+    create(&folder, &password).await?;
+    // As long as it is empty, its making may have been cut off before.
+    if is_empty {
         controller.give_escrow_key(&targets, &repository).await?;
     }
+    unlock(controller, &folder, &password).await?;
     Ok(Here {
         repository,
         folder,
         password,
         allowance: target.quota_bytes.map(|quota| quota.0.saturating_sub(used)),
     })
+}
+
+/// Removes the locks of a restic on this machine that was killed: they would keep every host from backing up. The host is locked
+/// meanwhile, so nobody else is at work here.
+async fn unlock(controller: &Controller, folder: &Path, password: &Secret) -> Result<(), OperationError> {
+    let locked = std::fs::read_dir(folder.join("locks")).is_ok_and(|mut locks| locks.next().is_some());
+    if locked {
+        let restic = Restic::find(Path::new("restic"), &controller.data_dir).await?;
+        let place = Place::Folder(folder.to_owned());
+        let call = Call::new(&place, &Credential::None, password, Command::Unlock);
+        restic.ask(&call).await?;
+    }
+    Ok(())
 }
 
 /// The sizes of all files below a folder, in bytes.

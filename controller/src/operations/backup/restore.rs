@@ -49,6 +49,16 @@ impl RestoreService {
         Ok(selection)
     }
 
+    /// The same with the backup that was meant: one that is made before the job begins is not taken in its place.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn decided(mut self, controller: &Controller) -> Result<Self, OperationError> {
+        let chosen = Chosen::find(controller, &self.service, self.snapshot).await?;
+        self.snapshot = Some(chosen.backup.id);
+        Ok(self)
+    }
+
     async fn chosen(&self, controller: &Controller) -> Result<(Chosen, Selection), OperationError> {
         let chosen = Chosen::find(controller, &self.service, self.snapshot).await?;
         let selection = self.selection(&chosen)?;
@@ -107,7 +117,6 @@ impl Operation for RestoreService {
         let controller = context.controller();
         // Chosen before the safety backup, which would be the newest.
         let (chosen, selection) = self.chosen(controller).await?;
-        let name = chosen.service.full_name();
         let host = controller.store.hosts().get(&chosen.service.host).await?;
         if self.into.is_none() && !self.no_safety {
             let safety = RunBackup {
@@ -151,7 +160,7 @@ impl Operation for RestoreService {
         for text in said {
             context.notify(JobEventKind::Warning { text });
         }
-        outcome(&name, &host.name, answer, &selection)
+        outcome(&chosen, &host.name, answer, &selection)
     }
 }
 
@@ -223,6 +232,7 @@ impl Operation for UndoRestore {
         let order = UndoOrder {
             service: service.instance(),
             keep: self.keep,
+            before: order_steps(&care.restore.before),
             after: order_steps(&care.restore.after),
             secrets: secrets
                 .values()
@@ -268,17 +278,19 @@ fn restored(host: &Name, answer: Answer) -> Result<RestoreReport, OperationError
 
 /// What came of it, for people; an error unless all is back.
 fn outcome(
-    name: &str,
+    chosen: &Chosen,
     host: &Name,
     answer: Answer,
     selection: &Selection,
 ) -> Result<Outcome, OperationError> {
     let report = restored(host, answer)?;
     let stopped = report.stopped.clone().unwrap_or_default();
+    let (name, backup) = (chosen.service.full_name(), chosen.backup.id);
     match report.state {
+        // What was there was backed up meanwhile, and would be the newest.
         RestoreState::AsBefore => {
             return Err(OperationError::Refused(format!(
-                "{name} was not restored: {stopped}"
+                "{name} was not restored: {stopped}. To try again: allmende restore {name} --snapshot {backup}"
             )));
         }
         RestoreState::Standing => {

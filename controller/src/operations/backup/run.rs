@@ -243,6 +243,8 @@ impl One<'_> {
         let (mut found, proof) = match asked {
             Ok((report, misdeeds)) => {
                 let mut found = Found::of(&report, &parts, &here.folder);
+                let known = store.snapshots_in(&here.repository.id).await?;
+                found.refuse_known(|id| known.iter().any(|snapshot| snapshot.id == id));
                 misdeeds.into_iter().for_each(|said| found.complain(said));
                 (found, serde_json::to_value(&report.proof).ok())
             }

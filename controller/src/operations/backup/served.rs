@@ -52,6 +52,11 @@ pub async fn ask(
         said
     };
     let (answer, misdeeds) = tokio::join!(asking, serving);
+    if answer.is_err() {
+        for text in &misdeeds {
+            context.notify(JobEventKind::Warning { text: text.clone() });
+        }
+    }
     Ok((answer?, misdeeds))
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Opened, Which, full_name, restic};
+use super::{Account, Opened, Which, full_name, lost, restic};
 use crate::backup::engine::{CheckedData, Command, EngineError, EngineFailure, Restic};
 use crate::model::{IntegrityCheck, JobEventKind, Outcome, Repository, Target};
 use crate::operations::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
@@ -111,6 +111,14 @@ async fn check(
     let targets = controller.store.targets();
     let damage = match restic.ask(&opened.call(Command::Check { data })).await {
         Ok(_) => {
+            // restic knows nothing of snapshots whose files are gone.
+            let there = opened.snapshots(restic).await?;
+            let recorded = controller.store.backups().snapshots_in(&repository.id).await?;
+            if let Some(lost) = lost(&recorded, &there).first() {
+                let damage = format!("backup {} is no longer in it", lost.backup);
+                targets.set_damaged(&repository.id, Some(&damage)).await?;
+                return Ok(Some(damage));
+            }
             let (part, parts) = match data {
                 CheckedData::Part { part, parts } => (part, parts),
                 CheckedData::None | CheckedData::All => (1, 1),

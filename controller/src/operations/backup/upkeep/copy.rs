@@ -6,7 +6,7 @@ use std::fmt::Write;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Opened, Which, full_name, restic};
+use super::{Account, Opened, Which, full_name, lost, restic};
 use crate::backup::engine::{Call, Command, EngineError, EngineFailure, Restic};
 use crate::backup::{Serving, escrow_password, repository_password};
 use crate::model::{JobEventKind, Outcome, Repository, Snapshot, Target};
@@ -173,7 +173,7 @@ impl Operation for CopyBackups {
 /// Copies what is missing; says how many snapshots that were.
 async fn copy(restic: &Restic, controller: &Controller, way: &Way) -> Result<usize, OperationError> {
     let missing = way.missing(controller).await?;
-    if missing.is_empty() {
+    if missing.is_empty() && way.end(controller).await?.is_none() {
         return Ok(0);
     }
     let source = Opened::of(controller, &way.from, &way.source).await?;
@@ -190,15 +190,28 @@ async fn copy(restic: &Restic, controller: &Controller, way: &Way) -> Result<usi
         call.from = Some((folder, &source.password));
         call
     };
-    // Asked, not assumed: making it may have been cut off after it was written down.
+    let recorded = controller.store.backups().snapshots_in(&end.id).await?;
+    // Asked, not assumed: making it may have been cut off after it was written down. A new one in the place of one that held backups
+    // would hide that they are gone.
     match restic.ask(&opened.call(Command::Snapshots)).await {
-        Err(EngineError::Failed(EngineFailure::NoRepository { .. })) => {
+        Err(EngineError::Failed(EngineFailure::NoRepository { .. })) if recorded.is_empty() => {
             restic.ask(&from(Command::Init)).await?;
         }
         answer => drop(answer?),
     }
     // Before anything is in it: what is there must open with the password on the emergency sheet.
-    if opened.snapshots(restic).await?.is_empty() {
+    let there = opened.snapshots(restic).await?;
+    if let Some(lost) = lost(&recorded, &there).first() {
+        return Err(OperationError::Refused(format!(
+            "backup {} is no longer in {}; was its disk exchanged?",
+            lost.backup,
+            full_name(&end)
+        )));
+    }
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    if there.is_empty() {
         let escrow = escrow_password(&controller.vault, &end.organisation).await?;
         let mut add = opened.call(Command::AddKey);
         add.new_password = Some(&escrow);

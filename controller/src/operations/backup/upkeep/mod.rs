@@ -16,7 +16,7 @@ pub use prune::PruneBackups;
 
 use crate::backup::engine::{Call, Command, Credential, EngineError, Place, Restic};
 use crate::backup::{Disk, credential, repository_password};
-use crate::model::{JobEventKind, Name, Repository, Secret, ServiceRef, Target};
+use crate::model::{JobEventKind, Name, Repository, Secret, ServiceRef, Snapshot, Target};
 use crate::operations::{Controller, JobContext, OperationError, Scope};
 use crate::vault::SecretScope;
 
@@ -207,6 +207,15 @@ struct Found {
     /// The snapshot that it is a copy of.
     #[serde(default)]
     original: Option<String>,
+    /// What it was marked with.
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+/// Those that should be there, and are not.
+fn lost(recorded: &[Snapshot], there: &[Found]) -> Vec<Snapshot> {
+    let gone = |snapshot: &&Snapshot| !there.iter().any(|found| found.id == snapshot.id);
+    recorded.iter().filter(gone).cloned().collect()
 }
 
 /// restic on this machine.

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Opened, Which, full_name, restic};
+use super::{Account, Found, Opened, Which, full_name, lost, restic};
 use crate::backup::engine::{Command, Restic};
 use crate::backup::{Held, kept};
-use crate::model::{BackupId, JobEventKind, Outcome, Repository, Size, Snapshot, Target, Zone};
+use crate::model::{
+    BackupId, BackupOutcome, JobEventKind, Outcome, Repository, Size, Snapshot, Target, Zone,
+};
 use crate::operations::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
 use crate::store::now;
 
@@ -57,6 +59,21 @@ fn listed(numbers: &BTreeSet<BackupId>) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// The marks of backups that came to nothing: what a host had made of them before it was cut off belongs to no backup.
+async fn marks_of_failed(
+    controller: &Controller,
+    repository: &Repository,
+) -> Result<BTreeSet<String>, OperationError> {
+    let store = controller.store.backups();
+    let backups = store
+        .of_service(&repository.organisation, &repository.service)
+        .await?;
+    let failed = backups
+        .iter()
+        .filter(|backup| backup.outcome == Some(BackupOutcome::Failed));
+    Ok(failed.map(|backup| format!("backup:{}", backup.id)).collect())
 }
 
 impl Operation for PruneBackups {
@@ -128,29 +145,28 @@ async fn prune(
     }
     let opened = Opened::of(controller, repository, target).await?;
     opened.unlock(restic).await?;
-    let there: BTreeSet<String> = opened
-        .snapshots(restic)
-        .await?
-        .into_iter()
-        .map(|found| found.id)
-        .collect();
+    let there = opened.snapshots(restic).await?;
     let recorded = controller.store.backups().snapshots_in(&repository.id).await?;
     let unknown = there
         .iter()
-        .filter(|id| !recorded.iter().any(|known| known.id == **id))
-        .count();
-    if unknown > 0 {
+        .filter(|found| !recorded.iter().any(|known| known.id == found.id));
+    let failed = marks_of_failed(controller, repository).await?;
+    let (cut_off, strange): (Vec<&Found>, Vec<&Found>) =
+        unknown.partition(|found| found.tags.iter().any(|tag| failed.contains(tag)));
+    if !strange.is_empty() {
         account.complain(
             context,
             format!(
-                "{name}: {unknown} snapshots in it were not made by Allmende. They are neither counted nor removed; whoever can write there may have put them in"
+                "{name}: {} snapshots in it were not made by Allmende. They are neither counted nor removed; whoever can write there may have put them in",
+                strange.len()
             ),
         );
     }
-    let lost: Vec<Snapshot> = recorded
+    let forget = superfluous(controller, repository, target).await?;
+    // What the rules do not keep anyway was forgotten by a prune that was cut off.
+    let (forgotten, lost): (Vec<Snapshot>, Vec<Snapshot>) = lost(&recorded, &there)
         .into_iter()
-        .filter(|known| !there.contains(&known.id))
-        .collect();
+        .partition(|gone| forget.iter().any(|one| one.id == gone.id));
     if !lost.is_empty() {
         let damage = format!("backups {} are no longer in it", listed(&numbers(&lost)));
         controller
@@ -161,14 +177,22 @@ async fn prune(
         account.complain(context, format!("{name}: {damage}; nothing is removed from it"));
         return Ok(());
     }
-    let forget = superfluous(controller, repository, target).await?;
-    let ids: Vec<String> = forget.iter().map(|snapshot| snapshot.id.clone()).collect();
+    let ids: Vec<String> = forget
+        .iter()
+        .map(|snapshot| &snapshot.id)
+        .filter(|id| !forgotten.iter().any(|gone| gone.id == **id))
+        .chain(cut_off.iter().map(|found| &found.id))
+        .cloned()
+        .collect();
     if !ids.is_empty() {
         restic.ask(&opened.call(Command::Forget { ids: &ids })).await?;
+    }
+    let removed: Vec<String> = forget.iter().map(|snapshot| snapshot.id.clone()).collect();
+    if !removed.is_empty() {
         controller
             .store
             .backups()
-            .set_removed(&repository.id, &ids, now())
+            .set_removed(&repository.id, &removed, now())
             .await?;
     }
     restic.ask(&opened.call(Command::Prune)).await?;
