@@ -15,7 +15,7 @@ use crate::vault::{SecretScope, generate_password};
 pub const RESERVE: u8 = 10;
 
 /// Characters of a repository's password.
-const PASSWORD: usize = 40;
+pub const PASSWORD: usize = 40;
 
 /// A repository that is there.
 pub struct Here {
@@ -99,7 +99,7 @@ pub async fn here(controller: &Controller, service: &Service) -> Result<Here, Op
     });
     let (repository, is_new) = match own {
         Some(repository) => (repository, false),
-        None => (new(service, &target.name)?, true),
+        None => (new(&service.organisation, &service.name, &target.name)?, true),
     };
     let make = || generate_password(PASSWORD);
     let password = controller
@@ -170,18 +170,22 @@ fn bytes_below(folder: &Path) -> std::io::Result<u64> {
     Ok(bytes)
 }
 
-fn new(service: &Service, target: &Name) -> Result<Repository, OperationError> {
+/// A repository in a target, with a name that no other one has; written down nowhere yet.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn new(organisation: &Name, service: &Name, target: &Name) -> Result<Repository, OperationError> {
     let mut random = [0_u8; 8];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| OperationError::Refused(format!("the system gives no random numbers: {error}")))?;
     let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let short = id.get(..8).unwrap_or_default();
     Ok(Repository {
-        folder: format!("{}/{}-{short}", service.organisation, service.name),
+        folder: format!("{organisation}/{service}-{short}"),
         id,
         target: target.clone(),
-        organisation: service.organisation.clone(),
-        service: service.name.clone(),
+        organisation: organisation.clone(),
+        service: service.clone(),
         created_at: Timestamp::now(),
         size_bytes: None,
         counted_at: None,

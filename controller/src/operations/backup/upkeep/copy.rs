@@ -1,7 +1,6 @@
 //! Copying what is on the disk that hosts write to into all other targets, so that a host is read once.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -10,12 +9,9 @@ use super::{Account, Opened, Which, full_name, lost, restic};
 use crate::backup::engine::{Call, Command, EngineError, EngineFailure, Restic};
 use crate::backup::{Serving, escrow_password, repository_password};
 use crate::model::{JobEventKind, Outcome, Repository, Snapshot, Target};
+use crate::operations::backup::repository::{PASSWORD, new};
 use crate::operations::{Controller, JobContext, Operation, OperationError, Preview, Risk, Scope};
-use crate::store::now;
 use crate::vault::{SecretScope, generate_password};
-
-/// Characters of a repository's password.
-const PASSWORD: usize = 40;
 
 /// Copies backups from the controller's disk to the other targets
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -73,31 +69,6 @@ impl Way {
             (&repository.target, &repository.organisation, &repository.service)
                 == (&self.target.name, &self.from.organisation, &self.from.service)
         }))
-    }
-
-    /// A repository for its end, which is nowhere written down yet.
-    fn fresh(&self) -> Result<Repository, OperationError> {
-        let mut random = [0_u8; 8];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(|error| {
-            OperationError::Refused(format!("the system gives no random numbers: {error}"))
-        })?;
-        let id: String = random.iter().fold(String::new(), |mut id, byte| {
-            let _ = write!(id, "{byte:02x}");
-            id
-        });
-        Ok(Repository {
-            folder: format!("{}/{}-{}", self.from.organisation, self.from.service, &id[..8]),
-            id,
-            target: self.target.name.clone(),
-            organisation: self.from.organisation.clone(),
-            service: self.from.service.clone(),
-            created_at: now(),
-            size_bytes: None,
-            counted_at: None,
-            check: None,
-            damaged: None,
-            pruned_at: None,
-        })
     }
 
     /// Snapshots that never were there: what was forgotten there is not brought back.
@@ -247,7 +218,7 @@ async fn made(controller: &Controller, way: &Way) -> Result<Repository, Operatio
     if let Some(end) = way.end(controller).await? {
         return Ok(end);
     }
-    let end = way.fresh()?;
+    let end = new(&way.from.organisation, &way.from.service, &way.target.name)?;
     controller
         .vault
         .get_or_create(
